@@ -1,0 +1,14 @@
+/*
+ * clock.h - the two clocks: one for waiting, one for the record
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds of a clock that never goes back; its zero means nothing. */
+uint64_t clock_mono_ms(void);
+/* Microseconds since 1970, UTC. May jump when the machine's clock is set. */
+int64_t clock_wall_us(void);
+
+#endif
