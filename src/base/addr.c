@@ -13,8 +13,7 @@
 
 #include "base/number.h"
 
-static const uint8_t v4_prefix[12] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 bool
 addr_is_v4(const struct addr *a)
@@ -189,11 +188,10 @@ network_parse(struct span text, struct network *n, struct err *e)
 	v4 = memchr(host.p, ':', host.len) == NULL;
 	if (slash == NULL)
 		bits = v4 ? 32 : 128;
-	else if (number_parse(
-		     (struct span){slash + 1, text.len - host.len - 1}, 0,
-		     v4 ? 32 : 128, &bits) != 0)
-		return err_set(e, "has a prefix length outside 0 to %d",
-		    v4 ? 32 : 128);
+	else if (number_parse((struct span){slash + 1, text.len - host.len - 1},
+		     0, v4 ? 32 : 128, &bits) != 0)
+		return err_set(
+		    e, "has a prefix length outside 0 to %d", v4 ? 32 : 128);
 	parsed.prefix = (uint8_t)(v4 ? bits + 96 : bits);
 	masked = mask(&parsed.addr, parsed.prefix);
 	if (!addr_equal(&masked, &parsed.addr)) {
@@ -225,9 +223,11 @@ network_format(const struct network *n, char text[NETWORK_TEXT_SIZE])
 bool
 network_contains(const struct network *n, const struct addr *a)
 {
+	bool n_v4 = n->prefix >= 96 && addr_is_v4(&n->addr);
 	struct addr masked = mask(a, n->prefix);
 
-	return addr_equal(&masked, &n->addr);
+	/* ::/0 means every IPv6 address, not the mapped IPv4 ones too. */
+	return n_v4 == addr_is_v4(a) && addr_equal(&masked, &n->addr);
 }
 
 bool

@@ -50,6 +50,7 @@ err_prefix(struct err *e, const char *format, ...)
 	(void)vsnprintf(prefix, sizeof(prefix), format, ap);
 	va_end(ap);
 	memcpy(cause, e->text, sizeof(cause));
-	(void)snprintf(e->text, sizeof(e->text), "%.200s: %.300s", prefix, cause);
+	(void)snprintf(
+	    e->text, sizeof(e->text), "%.200s: %.300s", prefix, cause);
 	return -1;
 }

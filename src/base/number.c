@@ -58,11 +58,10 @@ parse_with_unit(
 	struct span suffix;
 	uint64_t v;
 
-	while (digits < text.len && text.p[digits] >= '0' &&
-	    text.p[digits] <= '9')
+	while (
+	    digits < text.len && text.p[digits] >= '0' && text.p[digits] <= '9')
 		digits++;
-	if (number_parse(
-		(struct span){text.p, digits}, 0, UINT64_MAX, &v) != 0)
+	if (number_parse((struct span){text.p, digits}, 0, UINT64_MAX, &v) != 0)
 		return -1;
 	suffix = (struct span){text.p + digits, text.len - digits};
 	for (size_t i = 0; i < n; i++) {
@@ -95,8 +94,7 @@ size_parse(struct span text, uint64_t *bytes)
 }
 
 static void
-format_with_unit(
-    uint64_t value, const struct unit *units, size_t n, char *text)
+format_with_unit(uint64_t value, const struct unit *units, size_t n, char *text)
 {
 	size_t i = 0;
 

@@ -40,7 +40,7 @@ bool
 span_starts(struct span a, struct span prefix)
 {
 	return a.len >= prefix.len &&
-	    span_equal((struct span){a.p, prefix.len}, prefix);
+	       span_equal((struct span){a.p, prefix.len}, prefix);
 }
 
 static bool

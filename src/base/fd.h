@@ -1,0 +1,26 @@
+/*
+ * fd.h - descriptors
+ */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Closes and sets to -1; nothing for -1. Keeps errno. */
+void fd_close(int *fd);
+/* Close-on-exec on or off. */
+int fd_set_cloexec(int fd, int on);
+int fd_set_nonblock(int fd);
+/* Closes every descriptor from first upwards. */
+int fd_close_from(int first);
+/* A close-on-exec duplicate numbered at least `least`. Owner: the caller. */
+int fd_dup_above(int fd, int least);
+/* A pair of connected SOCK_SEQPACKET sockets, close-on-exec, non-blocking. */
+int fd_seqpacket_pair(int pair[2], struct err *e);
+/* How many descriptors this process may open (RLIMIT_NOFILE); raises the
+ * soft limit to the hard one first. */
+int fd_raise_limit(void);
+
+#endif
