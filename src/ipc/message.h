@@ -1,0 +1,440 @@
+/*
+ * message.h - every message between our processes
+ *
+ * One table (message.c) says for each message who may send it to whom, its
+ * least and most bytes, how many descriptors come with it, and its fields
+ * with the range of each. Encoding and decoding walk that table, so that a
+ * message has one description and no code of its own.
+ *
+ * To add a message: an enum value, a struct, a member of union ipc_body, a
+ * row of fields and a row of the table. The unit test checks the sizes.
+ *
+ * On the wire: SOCK_SEQPACKET, one record a message: type (u16), then the
+ * fields in order, little-endian, spans behind their length, lists behind
+ * their count. Nothing may be left over.
+ *
+ * Security: the weaker side never states who it is, a path, a buffer size or
+ * a policy. Identity is the socket that a message came from.
+ */
+#ifndef IPC_MESSAGE_H
+#define IPC_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/span.h"
+#include "ipc/role.h"
+
+enum ipc_type {
+	IPC_PARAMS = 1,
+	IPC_WEB_SETTINGS,
+	IPC_STORE_SETTINGS,
+	IPC_CHANNEL,
+	IPC_STOP,
+	IPC_READY,
+	IPC_REFUSED_CALL,
+	IPC_REPLACE,
+	IPC_ROLES,
+	IPC_SERVERS,
+	IPC_EVENTS,
+	IPC_STORED,
+	IPC_LINK,
+	IPC_LINKED,
+	IPC_COUNTERS,
+	IPC_HELLO,
+	IPC_REFUSAL,
+	IPC_STATUS_GET,
+	IPC_STATUS,
+	IPC_LINK_ADD,
+	IPC_LINK_ADDED,
+	IPC_EVENTS_GET,
+	IPC_EVENT_ROWS,
+	IPC_TYPE_END,
+};
+
+/* The largest record; receive buffers have this size. */
+#define IPC_RECORD_MAX 131072
+#define IPC_MAX_FDS 1
+/* Counted up when a message changes: store.sock outlives an upgrade. */
+#define IPC_VERSION 1
+
+#define IPC_TOKEN_MAX 255
+#define IPC_URL_MAX 65535
+#define IPC_USER_AGENT_MAX 4096
+#define IPC_BATCH_EVENTS_MAX 1024
+/* A batch stays below this, whatever its events hold. */
+#define IPC_BATCH_BYTES_MAX 65536
+/* A node, as in the ledger: a UUID. */
+#define IPC_NODE_SIZE 16
+
+/* A list: records one after another, walked with ipc_next. */
+struct ipc_list {
+	uint16_t count;
+	struct span records;
+};
+
+enum ipc_param_flags {
+	IPC_PARAM_ROOT = 1 << 0,   /* started as root: chroot, change ids */
+	IPC_PARAM_KILL = 1 << 1,   /* [sandbox] action = kill */
+};
+
+/* monitor to a role, once, first: how to restrict itself. */
+struct ipc_params {
+	uint8_t flags; /* enum ipc_param_flags */
+	uint8_t log_level;
+	uint16_t index;
+	uint32_t uid, gid;
+	uint8_t n_fds; /* descriptors 3 to 3 + n_fds - 1 are the role's */
+	struct span settings; /* an encoded WEB_SETTINGS or STORE_SETTINGS */
+};
+
+/* In PARAMS of a web worker. Its descriptors: monitor, chroot, memory that
+ * web workers share, listeners. */
+struct ipc_web_settings {
+	uint16_t index;   /* this worker's slice of the shared memory */
+	uint16_t workers; /* slices in all */
+	uint16_t n_listeners;
+	uint8_t count_head;
+	uint8_t proxy_protocol;
+	uint8_t durability; /* enum ipc_durability */
+	uint32_t max_wait_ms;
+	uint32_t max_connections; /* of this worker */
+	uint32_t max_connections_per_address;
+	uint32_t max_header_size;
+	uint32_t header_timeout_ms;
+	uint32_t idle_timeout_ms;
+	uint32_t lookup_timeout_ms;
+	struct ipc_list trusted; /* struct ipc_network */
+};
+
+struct ipc_network {
+	uint8_t ip[16];
+	uint8_t prefix;
+};
+
+enum ipc_durability { IPC_DURABILITY_SYNC = 1, IPC_DURABILITY_RELAXED = 2 };
+enum ipc_mode { IPC_MODE_STANDALONE = 1, IPC_MODE_MYSQL = 2 };
+
+/* In PARAMS of the store, and alone after a reload. Its descriptors: monitor,
+ * spool directory, listening store.sock. */
+struct ipc_store_settings {
+	uint8_t mode;       /* enum ipc_mode */
+	uint8_t durability; /* enum ipc_durability */
+	uint64_t max_size;  /* bytes of the spool */
+	uint64_t retention_ms;
+	uint32_t lookup_timeout_ms;
+	uint32_t store_uid;     /* may use store.sock as root may */
+	uint32_t forwarder_uid; /* may only drain and replicate */
+	uint8_t log_level;
+};
+
+/* monitor to web and store, with one descriptor: a channel to this peer. */
+struct ipc_channel_offer {
+	uint8_t role; /* enum ipc_role */
+	uint16_t index;
+	uint64_t instance; /* this one process; never used again */
+};
+
+/* monitor to any role: finish what was begun, exit 0. No fields. */
+struct ipc_stop {
+	uint8_t unused;
+};
+
+/* a role to the monitor, once: restricted and serving. */
+struct ipc_ready {
+	uint8_t degraded; /* the store: running without a usable spool */
+};
+
+/* a role to the monitor, from its SIGSYS handler. */
+struct ipc_refused_call {
+	uint32_t number;
+};
+
+/* the store to the monitor: this peer broke the rules, replace it. */
+struct ipc_replace {
+	uint64_t instance;
+	uint8_t reason; /* enum ipc_breach */
+};
+
+/* Why a receiver parts from a peer; texts by ipc_breach_text. */
+enum ipc_breach {
+	IPC_BREACH_TYPE = 1,    /* not in the table for this pair */
+	IPC_BREACH_SIZE,        /* outside least..most */
+	IPC_BREACH_FORM,        /* a field out of range, bytes left over */
+	IPC_BREACH_DESCRIPTORS, /* too many or too few */
+	IPC_BREACH_ORDER,       /* not now */
+	IPC_BREACH_FLOOD,       /* more under way than the rules allow */
+	IPC_BREACH_END,
+};
+
+/* monitor to the store once a second; the store to `status`. */
+struct ipc_role_row {
+	uint8_t role;
+	uint16_t index;
+	uint32_t pid; /* 0: not running */
+	uint32_t starts;
+	int64_t since_us; /* wall clock */
+};
+struct ipc_roles {
+	struct ipc_list rows; /* struct ipc_role_row */
+};
+
+enum ipc_servers_flags {
+	IPC_SERVERS_FIRST = 1 << 0, /* forget the table received so far */
+	IPC_SERVERS_LAST = 1 << 1,  /* complete: use it from now on */
+};
+
+/* the store to a web worker: all known server tokens, in parts. */
+struct ipc_servers {
+	uint8_t flags;
+	struct ipc_list rows; /* struct ipc_server_row */
+};
+struct ipc_server_row {
+	uint32_t id;
+	struct span token;
+};
+
+enum ipc_event_kind { IPC_EVENT_OPEN = 1, IPC_EVENT_CLICK = 2 };
+enum ipc_event_method { IPC_METHOD_GET = 1, IPC_METHOD_HEAD = 2 };
+enum ipc_event_flags {
+	IPC_EVENT_HAS_AGENT = 1 << 0, /* the header was there, maybe empty */
+	IPC_EVENT_HAS_MESSAGE = 1 << 1, /* message_id is known */
+};
+
+/* One open or click. */
+struct ipc_event {
+	int64_t at_us; /* wall clock */
+	uint8_t kind;
+	uint8_t method;
+	uint8_t flags;
+	uint32_t server_id;
+	uint64_t link_id;    /* of a click; 0 of an open */
+	uint64_t message_id; /* of a click whose link has one */
+	uint8_t ip[16];
+	struct span token; /* as requested: message token or link token */
+	struct span user_agent; /* valid UTF-8 */
+};
+
+/* a web worker to the store; one under way at a time. */
+struct ipc_events {
+	uint64_t number; /* 1, 2, 3 ... ; the same again only when resent */
+	struct ipc_list rows; /* struct ipc_event */
+};
+
+enum ipc_stored_status {
+	IPC_STORED_YES = 1, /* on stable storage, or will be (relaxed) */
+	IPC_STORED_LOST = 2, /* refused; the store counted them as lost */
+};
+
+/* the store to a web worker: the answer to EVENTS. */
+struct ipc_stored {
+	uint64_t number;
+	uint8_t status;
+};
+
+/* a web worker to the store: which link is this? */
+struct ipc_link {
+	uint64_t ask; /* comes back with the answer */
+	uint32_t server_id;
+	struct span token;
+};
+
+enum ipc_linked_status {
+	IPC_LINKED_FOUND = 1,
+	IPC_LINKED_NONE = 2,
+	IPC_LINKED_UNAVAILABLE = 3,
+};
+
+struct ipc_linked {
+	uint64_t ask;
+	uint8_t status;
+	uint8_t has_message;
+	uint64_t link_id;
+	uint64_t message_id;
+	struct span url; /* as stored, any bytes */
+};
+
+/* a web worker to the store, once a second: totals since its start. */
+struct ipc_counters {
+	struct ipc_list rows; /* struct ipc_counter_row */
+};
+struct ipc_counter_row {
+	uint8_t counter; /* enum counter */
+	uint64_t value;
+};
+
+/* first message on store.sock. */
+struct ipc_hello {
+	uint32_t version;
+};
+
+/* the store to a tool: no, and why. */
+struct ipc_refusal {
+	struct span reason;
+};
+
+struct ipc_status_get {
+	uint8_t unused;
+};
+
+/* accepted = written + unmatched + duplicates + set_aside + expired +
+ * pending + lost, over the whole life of the spool. */
+struct ipc_status {
+	uint8_t mode;
+	uint8_t ready; /* events can be stored */
+	struct span reason; /* why not ready */
+	uint8_t node[IPC_NODE_SIZE];
+	int64_t started_us;
+	uint64_t accepted, written, unmatched, duplicates, set_aside, expired;
+	uint64_t pending, lost, late;
+	uint64_t last_seq;
+	uint64_t spool_bytes, max_size;
+	uint64_t servers, links;
+	struct ipc_list counters; /* struct ipc_counter_row */
+	struct ipc_list roles;    /* struct ipc_role_row */
+};
+
+/* `link add`; an empty token: the store makes one. */
+struct ipc_link_add {
+	struct span server;
+	struct span token;
+	struct span url;
+};
+
+struct ipc_link_added {
+	uint64_t link_id;
+	struct span server; /* as stored; the first spelling stays */
+	struct span token;
+};
+
+struct ipc_events_get {
+	uint64_t after_seq;
+	uint16_t most; /* rows wanted; fewer come when a record is full */
+};
+
+/* One row of the spool, for people and the forwarder. */
+struct ipc_event_row {
+	uint64_t seq;
+	int64_t at_us;
+	uint8_t kind;
+	uint8_t method;
+	uint8_t flags;
+	uint64_t link_id;
+	uint64_t message_id;
+	uint8_t ip[16];
+	struct span server;
+	struct span token;
+	struct span url; /* of a click whose link is known */
+	struct span user_agent;
+};
+
+/* the store to a tool; no rows: nothing after after_seq yet. */
+struct ipc_event_rows {
+	struct ipc_list rows; /* struct ipc_event_row */
+};
+
+/* What a decoded message may be. */
+union ipc_body {
+	struct ipc_params params;
+	struct ipc_web_settings web_settings;
+	struct ipc_store_settings store_settings;
+	struct ipc_channel_offer channel;
+	struct ipc_stop stop;
+	struct ipc_ready ready;
+	struct ipc_refused_call refused_call;
+	struct ipc_replace replace;
+	struct ipc_roles roles;
+	struct ipc_servers servers;
+	struct ipc_events events;
+	struct ipc_stored stored;
+	struct ipc_link link;
+	struct ipc_linked linked;
+	struct ipc_counters counters;
+	struct ipc_hello hello;
+	struct ipc_refusal refusal;
+	struct ipc_status_get status_get;
+	struct ipc_status status;
+	struct ipc_link_add link_add;
+	struct ipc_link_added link_added;
+	struct ipc_events_get events_get;
+	struct ipc_event_rows event_rows;
+};
+
+enum ipc_field_kind {
+	IPC_U8,
+	IPC_U16,
+	IPC_U32,
+	IPC_U64, /* also of int64_t, as two's complement */
+	IPC_BYTES,  /* exactly `most` bytes in place */
+	IPC_SPAN8,  /* length in one byte */
+	IPC_SPAN16, /* length in two */
+	IPC_LIST,   /* count in two bytes, then records of `of` */
+};
+
+struct ipc_record;
+
+struct ipc_field {
+	const char *name;
+	enum ipc_field_kind kind;
+	size_t offset;
+	uint64_t least, most; /* of the value, the length or the count */
+	const struct ipc_record *of;
+};
+
+/* The fields of a message or of one record of a list. */
+struct ipc_record {
+	const struct ipc_field *fields;
+	size_t n_fields;
+	size_t size; /* of the struct */
+};
+
+struct ipc_message {
+	enum ipc_type type;
+	const char *name;
+	unsigned int from, to; /* enum ipc_role, one or more */
+	size_t least, most;    /* bytes, the type included */
+	size_t n_fds;
+	struct ipc_record record;
+};
+
+/* The row of a type; NULL when there is none. */
+const struct ipc_message *ipc_message_find(unsigned int type);
+
+/* Records of lists. */
+extern const struct ipc_record ipc_network_record;
+extern const struct ipc_record ipc_role_row_record;
+extern const struct ipc_record ipc_server_row_record;
+extern const struct ipc_record ipc_event_record;
+extern const struct ipc_record ipc_counter_row_record;
+extern const struct ipc_record ipc_event_row_record;
+
+/*
+ * Writes type and fields. -1 when a value is outside its range or w is full;
+ * w is then as before. The rows of a list are written beforehand, with
+ * ipc_put, into memory that the list borrows.
+ */
+int ipc_encode(struct writer *w, enum ipc_type type, const void *body);
+
+/*
+ * Reads one record. Spans and lists of body borrow its bytes; lists are
+ * checked through. Returns 0 or an enum ipc_breach. Who may send what to whom
+ * is asked first: a message that is not in the table for this pair is
+ * IPC_BREACH_TYPE whatever it holds.
+ */
+int ipc_decode(struct span bytes, unsigned int from, unsigned int to,
+    const struct ipc_message **message, union ipc_body *body);
+
+/* One record of a list; as ipc_encode. */
+int ipc_put(struct writer *w, const struct ipc_record *record, const void *row);
+
+/*
+ * The next record of a decoded list, into row; call it list->count times with
+ * a cursor over list->records.
+ */
+void ipc_next(struct cursor *c, const struct ipc_record *record, void *row);
+
+/* "a message of the wrong size" */
+const char *ipc_breach_text(unsigned int breach);
+
+#endif
