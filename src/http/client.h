@@ -20,7 +20,7 @@ enum http_proxy {
 	HTTP_PROXY_ADDRESS, /* header_len bytes, client is set */
 	HTTP_PROXY_LOCAL,   /* header_len bytes; the proxy speaks for itself
 			     * (v2 LOCAL, v1 UNKNOWN, v2 other families) */
-	HTTP_PROXY_BAD,     /* begins like a header and is broken */
+	HTTP_PROXY_BAD,	    /* begins like a header and is broken */
 };
 
 /*

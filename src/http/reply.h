@@ -22,14 +22,14 @@ enum http_reply {
 	HTTP_REPLY_ROBOTS,
 	HTTP_REPLY_UNKNOWN_SERVER, /* 404 Invalid Server Token */
 	HTTP_REPLY_UNKNOWN_LINK,   /* 404 Link not found */
-	HTTP_REPLY_UNAVAILABLE,    /* 503, Retry-After, page that tries again */
-	HTTP_REPLY_BAD_REQUEST,    /* 400 */
+	HTTP_REPLY_UNAVAILABLE,	   /* 503, Retry-After, page that tries again */
+	HTTP_REPLY_BAD_REQUEST,	   /* 400 */
 	HTTP_REPLY_METHOD_NOT_ALLOWED, /* 405, Allow */
-	HTTP_REPLY_TIMEOUT,            /* 408 */
+	HTTP_REPLY_TIMEOUT,	       /* 408 */
 	HTTP_REPLY_TARGET_TOO_LONG,    /* 414 */
 	HTTP_REPLY_HEADER_TOO_LARGE,   /* 431 */
 	HTTP_REPLY_NOT_IMPLEMENTED,    /* 501 */
-	HTTP_REPLY_VERSION,            /* 505 */
+	HTTP_REPLY_VERSION,	       /* 505 */
 	HTTP_REPLY_N,
 };
 
@@ -39,9 +39,9 @@ enum http_reply {
 
 struct http_reply_options {
 	struct span location; /* of a redirect; from http_location_encode */
-	bool head;            /* the request was HEAD: no body */
+	bool head;	      /* the request was HEAD: no body */
 	bool keep_alive;      /* the connection stays open */
-	uint8_t minor;        /* of the request: 1.0 has to be told so */
+	uint8_t minor;	      /* of the request: 1.0 has to be told so */
 	const char *date;     /* HTTP_DATE_SIZE - 1 characters */
 };
 

@@ -40,24 +40,24 @@ enum http_parse {
 struct http_request {
 	/* Results, valid after HTTP_PARSE_DONE; spans borrow the buffer. */
 	enum http_method method;
-	uint8_t minor;        /* HTTP/1.minor, 0 or 1 */
-	bool keep_alive;      /* after this request */
-	struct span target;   /* as sent: origin form, absolute form or "*" */
+	uint8_t minor;	    /* HTTP/1.minor, 0 or 1 */
+	bool keep_alive;    /* after this request */
+	struct span target; /* as sent: origin form, absolute form or "*" */
 	struct span user_agent;
 	bool has_user_agent;
 	struct span forwarded[HTTP_FORWARDED_MAX]; /* in order of arrival */
 	size_t n_forwarded;
-	bool forwarded_cut;   /* there were more than HTTP_FORWARDED_MAX */
-	size_t head_len;      /* bytes up to and with the empty line */
+	bool forwarded_cut; /* there were more than HTTP_FORWARDED_MAX */
+	size_t head_len;    /* bytes up to and with the empty line */
 
 	/* After HTTP_PARSE_WRONG: 400, 405, 414, 431, 501 or 505. */
 	int status;
 
 	/* The parser's own. */
-	size_t scanned;    /* bytes already looked at */
+	size_t scanned; /* bytes already looked at */
 	size_t line_start;
 	size_t n_fields;
-	bool have_line;    /* the request line was read */
+	bool have_line; /* the request line was read */
 	bool has_host;
 	bool has_length, has_coding, has_body;
 	bool close_asked, keep_asked;

@@ -8,17 +8,17 @@
 #define IPC_COUNTER_H
 
 enum counter {
-	COUNTER_CONNECTIONS,        /* accepted */
-	COUNTER_CONNECTIONS_REFUSED, /* over max_connections_per_address */
+	COUNTER_CONNECTIONS,	      /* accepted */
+	COUNTER_CONNECTIONS_REFUSED,  /* over max_connections_per_address */
 	COUNTER_CONNECTIONS_RECYCLED, /* idle, closed to make room */
 	COUNTER_REQUESTS,
-	COUNTER_REQUESTS_REFUSED, /* 400, 405, 414, 431, 501, 505 */
+	COUNTER_REQUESTS_REFUSED,   /* 400, 405, 414, 431, 501, 505 */
 	COUNTER_REQUESTS_TIMED_OUT, /* 408 */
 	COUNTER_OPENS,
 	COUNTER_CLICKS,
 	COUNTER_UNKNOWN_SERVERS, /* 404 Invalid Server Token */
-	COUNTER_UNKNOWN_LINKS,   /* 404 Link not found */
-	COUNTER_UNAVAILABLE,     /* 503 */
+	COUNTER_UNKNOWN_LINKS,	 /* 404 Link not found */
+	COUNTER_UNAVAILABLE,	 /* 503 */
 	COUNTER_LINK_CACHE_HITS,
 	COUNTER_LINK_LOOKUPS,
 	COUNTER_EVENTS_LATE, /* answered before they were stored */

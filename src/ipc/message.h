@@ -75,8 +75,8 @@ struct ipc_list {
 };
 
 enum ipc_param_flags {
-	IPC_PARAM_ROOT = 1 << 0,   /* started as root: chroot, change ids */
-	IPC_PARAM_KILL = 1 << 1,   /* [sandbox] action = kill */
+	IPC_PARAM_ROOT = 1 << 0, /* started as root: chroot, change ids */
+	IPC_PARAM_KILL = 1 << 1, /* [sandbox] action = kill */
 };
 
 /* monitor to a role, once, first: how to restrict itself. */
@@ -92,7 +92,7 @@ struct ipc_params {
 /* In PARAMS of a web worker. Its descriptors: monitor, chroot, memory that
  * web workers share, listeners. */
 struct ipc_web_settings {
-	uint16_t index;   /* this worker's slice of the shared memory */
+	uint16_t index;	  /* this worker's slice of the shared memory */
 	uint16_t workers; /* slices in all */
 	uint16_t n_listeners;
 	uint8_t count_head;
@@ -119,12 +119,12 @@ enum ipc_mode { IPC_MODE_STANDALONE = 1, IPC_MODE_MYSQL = 2 };
 /* In PARAMS of the store, and alone after a reload. Its descriptors: monitor,
  * spool directory, listening store.sock. */
 struct ipc_store_settings {
-	uint8_t mode;       /* enum ipc_mode */
+	uint8_t mode;	    /* enum ipc_mode */
 	uint8_t durability; /* enum ipc_durability */
 	uint64_t max_size;  /* bytes of the spool */
 	uint64_t retention_ms;
 	uint32_t lookup_timeout_ms;
-	uint32_t store_uid;     /* may use store.sock as root may */
+	uint32_t store_uid;	/* may use store.sock as root may */
 	uint32_t forwarder_uid; /* may only drain and replicate */
 	uint8_t log_level;
 };
@@ -159,12 +159,12 @@ struct ipc_replace {
 
 /* Why a receiver parts from a peer; texts by ipc_breach_text. */
 enum ipc_breach {
-	IPC_BREACH_TYPE = 1,    /* not in the table for this pair */
-	IPC_BREACH_SIZE,        /* outside least..most */
-	IPC_BREACH_FORM,        /* a field out of range, bytes left over */
+	IPC_BREACH_TYPE = 1,	/* not in the table for this pair */
+	IPC_BREACH_SIZE,	/* outside least..most */
+	IPC_BREACH_FORM,	/* a field out of range, bytes left over */
 	IPC_BREACH_DESCRIPTORS, /* too many or too few */
-	IPC_BREACH_ORDER,       /* not now */
-	IPC_BREACH_FLOOD,       /* more under way than the rules allow */
+	IPC_BREACH_ORDER,	/* not now */
+	IPC_BREACH_FLOOD,	/* more under way than the rules allow */
 	IPC_BREACH_END,
 };
 
@@ -198,7 +198,7 @@ struct ipc_server_row {
 enum ipc_event_kind { IPC_EVENT_OPEN = 1, IPC_EVENT_CLICK = 2 };
 enum ipc_event_method { IPC_METHOD_GET = 1, IPC_METHOD_HEAD = 2 };
 enum ipc_event_flags {
-	IPC_EVENT_HAS_AGENT = 1 << 0, /* the header was there, maybe empty */
+	IPC_EVENT_HAS_AGENT = 1 << 0,	/* the header was there, maybe empty */
 	IPC_EVENT_HAS_MESSAGE = 1 << 1, /* message_id is known */
 };
 
@@ -212,7 +212,7 @@ struct ipc_event {
 	uint64_t link_id;    /* of a click; 0 of an open */
 	uint64_t message_id; /* of a click whose link has one */
 	uint8_t ip[16];
-	struct span token; /* as requested: message token or link token */
+	struct span token;	/* as requested: message token or link token */
 	struct span user_agent; /* valid UTF-8 */
 };
 
@@ -223,7 +223,7 @@ struct ipc_events {
 };
 
 enum ipc_stored_status {
-	IPC_STORED_YES = 1, /* on stable storage, or will be (relaxed) */
+	IPC_STORED_YES = 1,  /* on stable storage, or will be (relaxed) */
 	IPC_STORED_LOST = 2, /* refused; the store counted them as lost */
 };
 
@@ -282,7 +282,7 @@ struct ipc_status_get {
  * pending + lost, over the whole life of the spool. */
 struct ipc_status {
 	uint8_t mode;
-	uint8_t ready; /* events can be stored */
+	uint8_t ready;	    /* events can be stored */
 	struct span reason; /* why not ready */
 	uint8_t node[IPC_NODE_SIZE];
 	int64_t started_us;
@@ -292,7 +292,7 @@ struct ipc_status {
 	uint64_t spool_bytes, max_size;
 	uint64_t servers, links;
 	struct ipc_list counters; /* struct ipc_counter_row */
-	struct ipc_list roles;    /* struct ipc_role_row */
+	struct ipc_list roles;	  /* struct ipc_role_row */
 };
 
 /* `link add`; an empty token: the store makes one. */
@@ -365,7 +365,7 @@ enum ipc_field_kind {
 	IPC_U8,
 	IPC_U16,
 	IPC_U32,
-	IPC_U64, /* also of int64_t, as two's complement */
+	IPC_U64,    /* also of int64_t, as two's complement */
 	IPC_BYTES,  /* exactly `most` bytes in place */
 	IPC_SPAN8,  /* length in one byte */
 	IPC_SPAN16, /* length in two */

@@ -1,0 +1,76 @@
+/*
+ * sandbox.h - the single steps by which a process gives things up
+ *
+ * Each step does one thing, checks that it happened, and says in the error
+ * what could not be done. The order in which a role takes them is in role/;
+ * nothing here decides policy. Only this room includes seccomp.h.
+ */
+#ifndef SANDBOX_SANDBOX_H
+#define SANDBOX_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Limits of a role: no core files, no new processes, no large files (0: no
+ * files at all), this many descriptors. */
+struct sandbox_limits {
+	uint64_t descriptors;
+	uint64_t file_size; /* bytes; UINT64_MAX: unlimited */
+	uint64_t processes; /* of its uid; UINT64_MAX: unlimited */
+};
+int sandbox_limit(const struct sandbox_limits *limits, struct err *e);
+
+/* Makes the directory behind the descriptor the root and working directory. */
+int sandbox_chroot(int dir_fd, struct err *e);
+
+/* Empties the bounding set. Needs CAP_SETPCAP. */
+int sandbox_drop_bounding(struct err *e);
+
+/* No supplementary groups, then gid and uid, real, effective and saved. */
+int sandbox_set_ids(uid_t uid, gid_t gid, struct err *e);
+
+/* Empties the effective, permitted, inheritable and ambient sets. */
+int sandbox_drop_capabilities(struct err *e);
+
+/* Tries to become root again and to use a capability; -1 when that works. */
+int sandbox_no_way_back(struct err *e);
+
+int sandbox_no_new_privileges(struct err *e);
+
+/* Not dumpable: no ptrace, no /proc/self/mem by others of the same uid. */
+int sandbox_hide_memory(struct err *e);
+
+/* SIGKILL for this process when its parent dies; -1 when `parent` is not its
+ * parent any more. Has to follow every change of ids. */
+int sandbox_die_with(pid_t parent, struct err *e);
+
+enum sandbox_action {
+	SANDBOX_TRAP, /* SIGSYS, the handler reports the call */
+	SANDBOX_KILL, /* the kernel ends the process at once */
+};
+
+/*
+ * Loads the filter that was compiled from policy/<role>.policy. With
+ * SANDBOX_TRAP, refused is called from the signal handler with the number of
+ * the call: it may only use what is safe there, and must not return.
+ */
+int sandbox_load_filter(const char *role, enum sandbox_action action,
+    void (*refused)(int call), struct err *e);
+
+/* "openat", or "call 4711" for a number without name. */
+const char *sandbox_call_name(int call, char *text, size_t size);
+
+/* Whether this kernel has seccomp filters. */
+bool sandbox_kernel_has_filters(void);
+
+/*
+ * The monitor keeps only these capabilities (bits 1 << CAP_x) in its
+ * effective, permitted and bounding sets and nothing in the others. A bit it
+ * does not have is ignored.
+ */
+int sandbox_keep_capabilities(uint64_t keep, struct err *e);
+
+#endif
