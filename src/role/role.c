@@ -1,0 +1,171 @@
+/*
+ * role.c - how every role begins: the one order of self-restriction
+ *
+ * Runs in each process that the monitor starts, before it has read a byte
+ * from anyone but the monitor.
+ */
+#include "role/role.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/sandbox.h"
+
+/* The monitor sends PARAMS before it goes on; longer means it is gone. */
+#define PARAMS_WAIT_MS 10000
+/* As a shell reports a process that SIGSYS ended. */
+#define EXIT_REFUSED_CALL (128 + 31)
+
+static void
+open_log(const char *argv0)
+{
+	const char *name = strrchr(argv0, ' ');
+
+	log_open(name != NULL ? name + 1 : argv0, LOG_LEVEL_INFO);
+}
+
+/* 0 and 1 become stderr: a stray print is a log line, never an answer. */
+static int
+close_standard_descriptors(struct err *e)
+{
+	if (dup2(STDERR_FILENO, STDIN_FILENO) < 0 ||
+	    dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return err_errno(e, "cannot replace stdin and stdout");
+	return 0;
+}
+
+static int
+receive_params(struct role *r, struct err *e)
+{
+	struct pollfd p = {.fd = ROLE_MONITOR_FD, .events = POLLIN};
+	struct ipc_received in;
+
+	if (poll(&p, 1, PARAMS_WAIT_MS) != 1)
+		return err_set(e, "the monitor did not send PARAMS; roles are "
+				  "started by `postal-tracker run`, not by "
+				  "hand");
+	if (ipc_receive(&r->monitor, r->buffer, &in) != IPC_OK ||
+	    in.message->type != IPC_PARAMS)
+		return err_set(e, "the first message was not PARAMS");
+	r->params = in.body.params;
+	return 0;
+}
+
+int
+role_take(struct role *r, enum ipc_role self, const char *argv0,
+    enum ipc_type settings_type, struct err *e)
+{
+	const struct ipc_message *m;
+
+	*r = (struct role){.monitor = {ROLE_MONITOR_FD, self, IPC_MONITOR},
+	    .policy = ipc_role_name(self),
+	    .parent = getppid()};
+	open_log(argv0);
+	r->buffer = malloc(IPC_RECORD_MAX);
+	if (r->buffer == NULL)
+		return err_errno(e, "no memory for the receive buffer");
+	if (close_standard_descriptors(e) != 0 || receive_params(r, e) != 0)
+		return -1;
+	log_set_level(r->params.log_level);
+	r->n_fds = r->params.n_fds - 1;
+	if (fd_close_from(ROLE_MONITOR_FD + r->params.n_fds) != 0)
+		return err_errno(e, "cannot close inherited descriptors");
+	for (int fd = ROLE_MONITOR_FD; fd < ROLE_FIRST_FD + r->n_fds; fd++)
+		if (fd_set_cloexec(fd, 1) != 0)
+			return err_errno(e, "descriptor %d is missing", fd);
+	if (ipc_decode(
+		r->params.settings, IPC_MONITOR, self, &m, &r->settings) != 0 ||
+	    m->type != settings_type)
+		return err_set(e, "PARAMS hold settings of another role");
+	return 0;
+}
+
+/* Only what is safe in a signal handler. */
+static void
+report_refused_call(int call)
+{
+	struct ipc_refused_call body = {(uint32_t)call};
+	uint8_t bytes[16];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
+	if (ipc_encode(&w, IPC_REFUSED_CALL, &body) == 0 &&
+	    write(ROLE_MONITOR_FD, bytes, w.len) < 0)
+		_exit(EXIT_REFUSED_CALL + 1);
+	_exit(EXIT_REFUSED_CALL);
+}
+
+static int
+set_limits(const struct role_needs *needs, struct err *e)
+{
+	struct sandbox_limits limits = {
+	    .descriptors = needs->descriptors, .file_size = needs->file_size};
+	struct stat st;
+
+	/* The log may be a regular file; the limit would end it. */
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		limits.file_size = UINT64_MAX;
+	return sandbox_limit(&limits, e);
+}
+
+/* The steps that only root can take. */
+static int
+drop_root(const struct role *r, int root_fd, struct err *e)
+{
+	if (sandbox_chroot(root_fd, e) != 0 || sandbox_drop_bounding(e) != 0 ||
+	    sandbox_set_ids(r->params.uid, r->params.gid, e) != 0)
+		return -1;
+	return 0;
+}
+
+int
+role_restrict(struct role *r, const struct role_needs *needs, struct err *e)
+{
+	bool root = (r->params.flags & IPC_PARAM_ROOT) != 0;
+	enum sandbox_action action = (r->params.flags & IPC_PARAM_KILL) != 0
+					 ? SANDBOX_KILL
+					 : SANDBOX_TRAP;
+
+	if (set_limits(needs, e) != 0)
+		return -1;
+	if (root && drop_root(r, needs->root_fd, e) != 0)
+		return -1;
+	if (!root && fchdir(needs->root_fd) != 0)
+		return err_errno(e, "cannot change the directory");
+	(void)close(needs->root_fd);
+	if (sandbox_drop_capabilities(e) != 0)
+		return -1;
+	if (root && sandbox_no_way_back(e) != 0)
+		return -1;
+	if (sandbox_no_new_privileges(e) != 0 || sandbox_hide_memory(e) != 0 ||
+	    sandbox_die_with(r->parent, e) != 0)
+		return -1;
+	return sandbox_load_filter(r->policy, action, report_refused_call, e);
+}
+
+int
+role_ready(struct role *r, bool degraded, struct err *e)
+{
+	struct ipc_ready body = {degraded};
+	uint8_t bytes[16];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
+	if (ipc_encode(&w, IPC_READY, &body) != 0 ||
+	    ipc_send_record(&r->monitor, writer_span(&w), -1) != IPC_OK)
+		return err_set(e, "cannot tell the monitor that all is ready");
+	return 0;
+}
+
+void
+role_fatal(const struct err *e)
+{
+	log_err("stop reason=\"%s\"", e->text);
+	exit(EX_SOFTWARE);
+}
