@@ -65,6 +65,8 @@ enum ipc_type {
 #define IPC_BATCH_EVENTS_MAX 1024
 /* A batch stays below this, whatever its events hold. */
 #define IPC_BATCH_BYTES_MAX 65536
+/* Memory that web workers share: so many bytes for each of them. */
+#define IPC_WEB_SLICE_SIZE 65536
 /* A node, as in the ledger: a UUID. */
 #define IPC_NODE_SIZE 16
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ role_take(struct role *r, enum ipc_role self, const char *argv0,
 	    .policy = ipc_role_name(self),
 	    .parent = getppid()};
 	open_log(argv0);
+	/* exec by descriptor left a number as the name that ps and top show. */
+	(void)prctl(PR_SET_NAME, "postal-tracker");
 	r->buffer = malloc(IPC_RECORD_MAX);
 	if (r->buffer == NULL)
 		return err_errno(e, "no memory for the receive buffer");

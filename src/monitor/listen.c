@@ -1,0 +1,295 @@
+/*
+ * listen.c - the sockets that visitors connect to
+ *
+ * Runs in the monitor, which binds and never reads a byte from them, and in
+ * `check`.
+ */
+#include "monitor/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/number.h"
+#include "monitor/holder.h"
+
+/* The queue of connections that no worker has taken yet; the kernel cuts it
+ * to net.core.somaxconn. */
+#define BACKLOG 4096
+#define SYSTEMD_FIRST_FD 3
+/* How long a port may be held by a tracker that is just ending. */
+#define ENDING_WAIT_MS 2000
+
+void
+listeners_init(struct listeners *l)
+{
+	memset(l, 0, sizeof(*l));
+}
+
+void
+listeners_clear(struct listeners *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fd_close(&l->list[i].fd);
+	l->n = 0;
+}
+
+static int
+read_number_variable(const char *name, uint64_t most, uint64_t *value)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? -1 : number_parse(span_of(text), 0, most, value);
+}
+
+static int
+inherit_one(int fd, struct listener *out, struct err *e)
+{
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof(sa);
+	int listening = 0, type = 0;
+	socklen_t listening_len = sizeof(listening), type_len = sizeof(type);
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+		&listening_len) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0)
+		return err_errno(e, "descriptor %d of LISTEN_FDS", fd);
+	if (endpoint_from_sockaddr(&sa, &out->at) != 0 || !listening ||
+	    type != SOCK_STREAM)
+		return err_set(e,
+		    "descriptor %d of LISTEN_FDS is not a listening TCP "
+		    "socket; the .socket unit needs ListenStream=",
+		    fd);
+	out->fd = fd;
+	out->inherited = true;
+	if (fd_set_cloexec(fd, 1) != 0 || fd_set_nonblock(fd) != 0)
+		return err_errno(e, "descriptor %d of LISTEN_FDS", fd);
+	return 0;
+}
+
+int
+listeners_inherit(struct listeners *l, struct err *e)
+{
+	uint64_t pid, n;
+
+	if (read_number_variable("LISTEN_PID", INT32_MAX, &pid) != 0 ||
+	    pid != (uint64_t)getpid() ||
+	    read_number_variable("LISTEN_FDS", INT32_MAX, &n) != 0)
+		return 0;
+	(void)unsetenv("LISTEN_PID");
+	(void)unsetenv("LISTEN_FDS");
+	(void)unsetenv("LISTEN_FDNAMES");
+	if (n > CONFIG_LISTEN_MAX)
+		return err_set(e, "LISTEN_FDS is %d; at most %d are possible",
+		    (int)n, CONFIG_LISTEN_MAX);
+	for (int i = 0; i < (int)n; i++) {
+		if (inherit_one(SYSTEMD_FIRST_FD + i, &l->list[l->n], e) != 0)
+			return -1;
+		l->n++;
+	}
+	return 0;
+}
+
+static int
+explain_taken(const struct endpoint *at, const char *shown, struct err *e)
+{
+	char held_at[ENDPOINT_TEXT_SIZE];
+	struct holder h;
+
+	if (holder_find(at, &h) != 0)
+		return err_set(e,
+		    "%s: the port is taken, but no listening socket is in "
+		    "sight; `ss -tan` shows connections that still use it",
+		    shown);
+	endpoint_format(&h.at, held_at);
+	if (h.pid == 0)
+		return err_set(e,
+		    "%s: the port is taken: a process that you may not see "
+		    "listens on %s; run this as root to learn its name",
+		    shown, held_at);
+	return err_set(e,
+	    "%s: the port is taken: %s (pid %d) listens on %s; stop it, make "
+	    "it listen on its own address only, or choose another [http] "
+	    "listen",
+	    shown, h.name, (int)h.pid, held_at);
+}
+
+static int
+explain(const struct endpoint *at, const char *shown, struct err *e)
+{
+	switch (errno) {
+	case EADDRINUSE:
+		(void)explain_taken(at, shown, e);
+		e->code = EADDRINUSE;
+		return -1;
+	case EACCES:
+		(void)err_set(e,
+		    "%s: ports below 1024 need root, the packaged unit's "
+		    "CAP_NET_BIND_SERVICE, or systemd socket activation; never "
+		    "setcap on the file: an upgrade would unbind the port",
+		    shown);
+		e->code = EACCES;
+		return -1;
+	case EADDRNOTAVAIL:
+		(void)err_set(e,
+		    "%s: this address is not on this machine; `ip addr` lists "
+		    "those that are",
+		    shown);
+		e->code = EADDRNOTAVAIL;
+		return -1;
+	case EAFNOSUPPORT:
+		(void)err_set(e,
+		    "%s: this machine has no IPv6; take the address out of "
+		    "[http] listen",
+		    shown);
+		e->code = EAFNOSUPPORT;
+		return -1;
+	default:
+		return err_errno(e, "%s: cannot listen", shown);
+	}
+}
+
+int
+listener_bind(const struct endpoint *at, int *fd, struct err *e)
+{
+	char shown[ENDPOINT_TEXT_SIZE];
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(at, &sa);
+	int on = 1;
+
+	endpoint_format(at, shown);
+	*fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    IPPROTO_TCP);
+	if (*fd < 0)
+		return explain(at, shown, e);
+	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    (sa.ss_family == AF_INET6 &&
+		setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) !=
+		    0) ||
+	    bind(*fd, (const struct sockaddr *)&sa, len) != 0) {
+		(void)explain(at, shown, e);
+		fd_close(fd);
+		return -1;
+	}
+	return 0;
+}
+
+/* Whether a tracker of ours holds the port, which may be ending right now. */
+static bool
+held_by_tracker(const struct endpoint *at)
+{
+	struct holder h;
+
+	return holder_find(at, &h) == 0 &&
+	       strcmp(h.name, "postal-tracker") == 0;
+}
+
+static int
+open_one(const struct endpoint *at, struct listener *out, struct err *e)
+{
+	uint64_t until = clock_mono_ms() + ENDING_WAIT_MS;
+	char shown[ENDPOINT_TEXT_SIZE];
+
+	while (listener_bind(at, &out->fd, e) != 0) {
+		if (e->code != EADDRINUSE || clock_mono_ms() >= until ||
+		    !held_by_tracker(at))
+			return -1;
+		(void)usleep(20000);
+	}
+	if (listen(out->fd, BACKLOG) != 0) {
+		endpoint_format(at, shown);
+		(void)explain(at, shown, e);
+		fd_close(&out->fd);
+		return -1;
+	}
+	out->at = *at;
+	out->inherited = false;
+	return 0;
+}
+
+/* Whether an open socket does what the wanted endpoint asks for; systemd's
+ * [::]:80 takes IPv4 too. */
+static bool
+fits(const struct listener *have, const struct endpoint *wanted)
+{
+	if (have->fd < 0 || have->at.port != wanted->port)
+		return false;
+	return addr_equal(&have->at.addr, &wanted->addr) ||
+	       (have->inherited && addr_is_any(&have->at.addr) &&
+		   !addr_is_v4(&have->at.addr) && addr_is_any(&wanted->addr));
+}
+
+static const struct listener *
+find_fitting(const struct listeners *l, const struct endpoint *wanted)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (fits(&l->list[i], wanted))
+			return &l->list[i];
+	return NULL;
+}
+
+static int
+refuse_unnamed(const struct listeners *have,
+    const struct config_endpoints *wanted, struct err *e)
+{
+	for (size_t i = 0; i < have->n; i++) {
+		char shown[ENDPOINT_TEXT_SIZE];
+		bool named = !have->list[i].inherited;
+
+		for (size_t j = 0; j < wanted->n && !named; j++)
+			named = fits(&have->list[i], &wanted->list[j]);
+		if (named)
+			continue;
+		endpoint_format(&have->list[i].at, shown);
+		return err_set(e,
+		    "systemd passes a socket for %s that [http] listen does "
+		    "not name; add it there or take it out of the .socket unit",
+		    shown);
+	}
+	return 0;
+}
+
+/*
+ * Sockets are duplicated into next, so that a failure half-way leaves `have`
+ * as it was; the duplicates refer to the same open sockets.
+ */
+int
+listeners_open(struct listeners *have, const struct config_endpoints *wanted,
+    struct listeners *next, struct err *e)
+{
+	listeners_init(next);
+	if (refuse_unnamed(have, wanted, e) != 0)
+		return -1;
+	for (size_t i = 0; i < wanted->n; i++) {
+		const struct endpoint *at = &wanted->list[i];
+		const struct listener *old = find_fitting(have, at);
+		struct listener *out = &next->list[next->n];
+
+		if (find_fitting(next, at) != NULL)
+			continue;
+		if (old != NULL) {
+			*out = *old;
+			out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
+			if (out->fd < 0) {
+				(void)err_errno(e, "cannot keep a listener");
+				goto out;
+			}
+		} else if (open_one(at, out, e) != 0) {
+			goto out;
+		}
+		next->n++;
+	}
+	listeners_clear(have);
+	return 0;
+out:
+	listeners_clear(next);
+	return -1;
+}
