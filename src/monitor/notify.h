@@ -1,0 +1,20 @@
+/*
+ * notify.h - what systemd is told (sd_notify), without its library
+ */
+#ifndef MONITOR_NOTIFY_H
+#define MONITOR_NOTIFY_H
+
+#include <stdint.h>
+
+struct notify {
+	int fd;		      /* -1: nobody wants to know */
+	uint64_t watchdog_ms; /* send WATCHDOG=1 this often; 0: not wanted */
+};
+
+/* Reads NOTIFY_SOCKET and WATCHDOG_USEC and removes them. */
+void notify_open(struct notify *n);
+void notify_close(struct notify *n);
+/* "READY=1\nSTATUS=..."; a failure is ignored, as sd_notify's manual says. */
+void notify_send(const struct notify *n, const char *state);
+
+#endif
