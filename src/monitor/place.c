@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/span.h"
 
 #define ENDING_WAIT_MS 2000
 #define TOOLS_BACKLOG 64

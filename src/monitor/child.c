@@ -1,0 +1,439 @@
+/*
+ * child.c - the life of one role: start, watch, name its death, start again
+ *
+ * Runs in the monitor. A role is restarted alone: at once the first time,
+ * then after 100 ms, doubling up to 5 s, until it has lived for 10 s.
+ */
+#include "monitor/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "sandbox/sandbox.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MOST_MS 5000
+#define BACKOFF_RESET_MS 10000
+/* Longer than any start; a role that hangs in it is killed and tried again. */
+#define START_WITHIN_MS 10000
+
+struct child *
+child_new(struct monitor *m, enum ipc_role role, uint16_t index)
+{
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->state != CHILD_FREE)
+			continue;
+		*c = (struct child){.monitor = m,
+		    .watch = {.fd = -1},
+		    .channel = {.fd = -1},
+		    .state = CHILD_WAITING,
+		    .role = role,
+		    .index = index,
+		    .generation = m->generation,
+		    .refused_call = -1};
+		return c;
+	}
+	return NULL;
+}
+
+static void
+close_channel(struct child *c)
+{
+	(void)loop_remove(&c->monitor->loop, &c->watch);
+	fd_close(&c->channel.fd);
+}
+
+void
+child_send(struct child *c, enum ipc_type type, const void *body, int fd)
+{
+	/* A role that does not read this is as good as dead. */
+	if (ipc_send(&c->channel, c->monitor->scratch, type, body, fd) !=
+		IPC_OK &&
+	    c->state != CHILD_STOPPING)
+		child_kill(c);
+}
+
+/* --- what roles say ---------------------------------------------------- */
+
+static void
+on_ready(struct child *c, const union ipc_body *body)
+{
+	if (c->state != CHILD_STARTING)
+		return;
+	c->state = CHILD_READY;
+	c->kill_at_ms = 0;
+	log_info("ready role=%s[%u] pid=%d", ipc_role_name(c->role), c->index,
+	    (int)c->pid);
+	monitor_child_ready(c, body->ready.degraded != 0);
+}
+
+static void
+on_refused_call(struct child *c, const union ipc_body *body)
+{
+	c->refused_call = (int)body->refused_call.number;
+}
+
+static void
+on_replace(struct child *store, const union ipc_body *body)
+{
+	struct monitor *m = store->monitor;
+
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->pid == 0 || c->instance != body->replace.instance)
+			continue;
+		log_err("replace role=%s[%u] pid=%d reason=\"it sent the store "
+			"%s\"",
+		    ipc_role_name(c->role), c->index, (int)c->pid,
+		    ipc_breach_text(body->replace.reason));
+		child_kill(c);
+	}
+}
+
+static const struct {
+	enum ipc_type type;
+	void (*handle)(struct child *c, const union ipc_body *body);
+} handlers[] = {
+    {IPC_READY, on_ready},
+    {IPC_REFUSED_CALL, on_refused_call},
+    {IPC_REPLACE, on_replace},
+};
+
+static void
+handle(struct child *c, const struct ipc_received *in)
+{
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if (handlers[i].type == in->message->type)
+			handlers[i].handle(c, &in->body);
+}
+
+static void
+on_channel(struct loop_watch *w, uint32_t events)
+{
+	struct child *c = (struct child *)w;
+	struct ipc_received in;
+	enum ipc_result got;
+
+	(void)events;
+	while ((got = ipc_receive(&c->channel, c->monitor->scratch, &in)) ==
+	       IPC_OK) {
+		handle(c, &in);
+		if (w->fd < 0)
+			return;
+	}
+	if (got == IPC_AGAIN)
+		return;
+	if (got == IPC_BREACH) {
+		log_err("replace role=%s[%u] pid=%d reason=\"it sent the "
+			"monitor %s\"",
+		    ipc_role_name(c->role), c->index, (int)c->pid,
+		    ipc_breach_text(in.breach));
+		child_kill(c);
+		return;
+	}
+	/* Closed: it is ending; SIGCHLD tells how. */
+	close_channel(c);
+}
+
+/* --- channels between roles -------------------------------------------- */
+
+static bool
+is_running(const struct child *c)
+{
+	return c->state == CHILD_STARTING || c->state == CHILD_READY;
+}
+
+/* A fresh channel between a web worker and the store. */
+static void
+connect_to_store(struct child *web, struct child *store)
+{
+	struct ipc_channel_offer to_store = {
+	    IPC_WEB, web->index, web->instance};
+	struct ipc_channel_offer to_web = {
+	    IPC_STORE, store->index, store->instance};
+	struct err e;
+	int pair[2];
+
+	if (fd_seqpacket_pair(pair, &e) != 0) {
+		log_err(
+		    "channel role=web[%u] error=\"%s\"", web->index, e.text);
+		return;
+	}
+	child_send(store, IPC_CHANNEL, &to_store, pair[0]);
+	child_send(web, IPC_CHANNEL, &to_web, pair[1]);
+	fd_close(&pair[0]);
+	fd_close(&pair[1]);
+}
+
+static void
+connect_roles(struct child *started)
+{
+	struct monitor *m = started->monitor;
+
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *other = &m->children[i];
+
+		if (!is_running(other))
+			continue;
+		if (started->role == IPC_WEB && other->role == IPC_STORE)
+			connect_to_store(started, other);
+		if (started->role == IPC_STORE && other->role == IPC_WEB)
+			connect_to_store(other, started);
+	}
+}
+
+/* --- start ------------------------------------------------------------- */
+
+static struct ipc_params
+params_of(const struct child *c, const struct config_user *user)
+{
+	const struct monitor *m = c->monitor;
+	bool kill_action = m->config.sandbox.action == CONFIG_ACTION_KILL;
+
+	return (struct ipc_params){
+	    .flags = (uint8_t)((m->root ? IPC_PARAM_ROOT : 0) |
+			       (kill_action ? IPC_PARAM_KILL : 0)),
+	    .log_level = settings_log_level(&m->config),
+	    .index = c->index,
+	    .uid = user->uid,
+	    .gid = user->gid};
+}
+
+static int
+spawn_web(struct child *c, struct err *e)
+{
+	struct monitor *m = c->monitor;
+	struct ipc_web_settings settings =
+	    settings_for_web(&m->config, m->workers, m->trusted);
+	int fds[2 + CONFIG_LISTEN_MAX] = {m->empty_fd, m->shared_fd};
+	struct spawn s = {.role = IPC_WEB,
+	    .params = params_of(c, &m->users.web),
+	    .settings_type = IPC_WEB_SETTINGS,
+	    .settings = &settings,
+	    .fds = fds,
+	    .n_fds = 2 + m->listeners.n};
+
+	for (size_t i = 0; i < m->listeners.n; i++)
+		fds[2 + i] = m->listeners.list[i].fd;
+	settings.index = c->index;
+	settings.n_listeners = (uint16_t)m->listeners.n;
+	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
+}
+
+static int
+spawn_store(struct child *c, struct err *e)
+{
+	struct monitor *m = c->monitor;
+	struct ipc_store_settings settings =
+	    settings_for_store(&m->config, &m->users);
+	int fds[] = {m->spool_fd, m->socket_fd};
+	struct spawn s = {.role = IPC_STORE,
+	    .params = params_of(c, &m->users.store),
+	    .settings_type = IPC_STORE_SETTINGS,
+	    .settings = &settings,
+	    .fds = fds,
+	    .n_fds = 2};
+
+	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
+}
+
+static void
+wait_for_restart(struct child *c)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (c->started_ms != 0 && now - c->started_ms >= BACKOFF_RESET_MS)
+		c->backoff_ms = 0;
+	c->state = CHILD_WAITING;
+	c->restart_at_ms = now + c->backoff_ms;
+	c->backoff_ms =
+	    c->backoff_ms == 0 ? BACKOFF_FIRST_MS : c->backoff_ms * 2;
+	if (c->backoff_ms > BACKOFF_MOST_MS)
+		c->backoff_ms = BACKOFF_MOST_MS;
+	loop_wake_at(&c->monitor->loop, c->restart_at_ms);
+}
+
+void
+child_start(struct child *c)
+{
+	struct monitor *m = c->monitor;
+	struct err e;
+	int failed = c->role == IPC_WEB ? spawn_web(c, &e) : spawn_store(c, &e);
+
+	c->starts++;
+	c->since_us = clock_wall_us();
+	c->started_ms = clock_mono_ms();
+	if (failed) {
+		c->pid = 0;
+		log_err("start role=%s[%u] error=\"%s\"",
+		    ipc_role_name(c->role), c->index, e.text);
+		wait_for_restart(c);
+		return;
+	}
+	if (getrandom(&c->instance, sizeof(c->instance), 0) !=
+	    sizeof(c->instance))
+		c->instance = (uint64_t)clock_wall_us();
+	c->state = CHILD_STARTING;
+	c->refused_call = -1;
+	c->kill_at_ms = c->started_ms + START_WITHIN_MS;
+	loop_wake_at(&m->loop, c->kill_at_ms);
+	c->watch = (struct loop_watch){c->channel.fd, on_channel};
+	if (loop_add(&m->loop, &c->watch, EPOLLIN) != 0) {
+		child_kill(c);
+		return;
+	}
+	log_debug("started role=%s[%u] pid=%d", ipc_role_name(c->role),
+	    c->index, (int)c->pid);
+	connect_roles(c);
+}
+
+/* --- end --------------------------------------------------------------- */
+
+void
+child_stop(struct child *c, uint64_t grace_ms)
+{
+	struct ipc_stop body = {0};
+
+	if (c->state == CHILD_WAITING)
+		c->state = CHILD_FREE;
+	if (!is_running(c))
+		return;
+	c->state = CHILD_STOPPING;
+	c->kill_at_ms = clock_mono_ms() + grace_ms;
+	loop_wake_at(&c->monitor->loop, c->kill_at_ms);
+	child_send(c, IPC_STOP, &body, -1);
+}
+
+void
+child_kill(struct child *c)
+{
+	if (c->pid > 0)
+		(void)kill(c->pid, SIGKILL);
+	close_channel(c);
+}
+
+/* "signal 9 (Killed)", "refused system call 41 (socket)", "exit status 70" */
+static void
+describe_end(const struct child *c, int status, char *text, size_t size)
+{
+	char call[64];
+
+	if (c->refused_call >= 0)
+		(void)snprintf(text, size, "refused system call %d (%s)",
+		    c->refused_call,
+		    sandbox_call_name(c->refused_call, call, sizeof(call)));
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		(void)snprintf(text, size,
+		    "signal 31 (refused system call; the kernel's audit log "
+		    "names it, so does [sandbox] action = trap)");
+	else if (WIFSIGNALED(status))
+		(void)snprintf(text, size, "signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		(void)snprintf(
+		    text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+/* What is still in the channel may say why it died. */
+static void
+read_last_words(struct child *c)
+{
+	if (c->watch.fd >= 0)
+		on_channel(&c->watch, EPOLLIN);
+}
+
+static void
+bury(struct child *c, int status)
+{
+	bool wanted = c->state == CHILD_STOPPING;
+	char cause[160];
+
+	read_last_words(c);
+	close_channel(c);
+	describe_end(c, status, cause, sizeof(cause));
+	if (wanted && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		log_debug("ended role=%s[%u] pid=%d", ipc_role_name(c->role),
+		    c->index, (int)c->pid);
+	else
+		log_err("died role=%s[%u] pid=%d cause=\"%s\"",
+		    ipc_role_name(c->role), c->index, (int)c->pid, cause);
+	c->pid = 0;
+	c->instance = 0;
+	c->kill_at_ms = 0;
+	if (wanted)
+		c->state = CHILD_FREE;
+	else
+		wait_for_restart(c);
+	monitor_child_gone(c, wanted);
+}
+
+bool
+child_ended(struct monitor *m, pid_t pid, int status)
+{
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		if (m->children[i].pid != pid)
+			continue;
+		bury(&m->children[i], status);
+		return true;
+	}
+	return false;
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+uint64_t
+children_due(struct monitor *m)
+{
+	uint64_t now = clock_mono_ms(), next = 0;
+
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->state == CHILD_WAITING && now >= c->restart_at_ms)
+			child_start(c);
+		if (c->kill_at_ms != 0 && now >= c->kill_at_ms) {
+			log_err("kill role=%s[%u] pid=%d reason=\"it does not "
+				"%s\"",
+			    ipc_role_name(c->role), c->index, (int)c->pid,
+			    c->state == CHILD_STOPPING ? "end" : "get ready");
+			c->kill_at_ms = 0;
+			child_kill(c);
+		}
+		if (c->state == CHILD_WAITING)
+			next = earlier(next, c->restart_at_ms);
+		next = earlier(next, c->kill_at_ms);
+	}
+	return next;
+}
+
+size_t
+children_count(const struct monitor *m, unsigned int role,
+    enum child_state least, enum child_state most)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		const struct child *c = &m->children[i];
+
+		if (c->state >= least && c->state <= most &&
+		    (role == 0 || c->role == role))
+			n++;
+	}
+	return n;
+}

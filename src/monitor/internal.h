@@ -1,0 +1,112 @@
+/*
+ * internal.h - what the files of the monitor share
+ */
+#ifndef MONITOR_INTERNAL_H
+#define MONITOR_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "monitor/listen.h"
+#include "monitor/notify.h"
+#include "monitor/settings.h"
+#include "monitor/spawn.h"
+
+#define CHILDREN_MAX 256
+
+struct monitor;
+
+enum child_state {
+	CHILD_FREE,	/* the slot is unused */
+	CHILD_WAITING,	/* not running; starts at restart_at_ms */
+	CHILD_STARTING, /* running, READY not yet seen */
+	CHILD_READY,
+	CHILD_STOPPING, /* told to finish; not started again */
+};
+
+/* One role that runs, or will run again. */
+struct child {
+	struct loop_watch watch; /* first: the watch is the child */
+	struct monitor *monitor;
+	struct ipc_channel channel;
+	enum child_state state;
+	enum ipc_role role;
+	uint16_t index;
+	unsigned int generation; /* of web workers; counts reloads */
+	pid_t pid;
+	uint64_t instance; /* this one process */
+	uint32_t starts;
+	int64_t since_us;
+	uint64_t started_ms;
+	uint64_t restart_at_ms;
+	uint64_t backoff_ms; /* of the next restart; 0: at once */
+	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
+	int refused_call;    /* reported by its SIGSYS handler; -1: none */
+};
+
+enum monitor_phase {
+	PHASE_STARTING, /* until every role is ready once */
+	PHASE_SERVING,
+	PHASE_ENDING,  /* web workers finish */
+	PHASE_CLOSING, /* the store finishes */
+};
+
+struct monitor {
+	struct loop loop;
+	struct loop_watch signals;
+	enum monitor_phase phase;
+	int exit_code;
+	const char *path;
+	struct config config;
+	struct users users;
+	struct listeners listeners;
+	struct notify notify;
+	bool root;
+	int self_fd, spool_fd, socket_fd, empty_fd;
+	int shared_fd; /* of the web workers of this generation */
+	unsigned int generation;
+	unsigned int workers;
+	bool reloading; /* new workers are not all ready yet */
+	uint64_t end_by_ms;
+	uint64_t next_second_ms;
+	uint64_t next_watchdog_ms;
+	uint8_t scratch[IPC_RECORD_MAX];
+	uint8_t trusted[SETTINGS_TRUSTED_SIZE];
+	struct child children[CHILDREN_MAX];
+};
+
+/* child.c: the life of one role. */
+
+/* A slot for a new role, not started; NULL when there are too many. */
+struct child *child_new(struct monitor *m, enum ipc_role role, uint16_t index);
+/* Starts the role; on failure it waits for its next try. */
+void child_start(struct child *c);
+/* Tells it to finish, at the latest in grace_ms. */
+void child_stop(struct child *c, uint64_t grace_ms);
+/* Ends it at once; it is started again as after any death. */
+void child_kill(struct child *c);
+/* Takes note of a process that ended; false when it was none of ours. */
+bool child_ended(struct monitor *m, pid_t pid, int status);
+/* Restarts and kills what is due. Returns when something is due next; 0:
+ * nothing. */
+uint64_t children_due(struct monitor *m);
+/* How many slots of a role (0: any) are in one of these states. */
+size_t children_count(const struct monitor *m, unsigned int role,
+    enum child_state least, enum child_state most);
+/* Sends a message to a role that runs. */
+void child_send(struct child *c, enum ipc_type type, const void *body, int fd);
+
+/* monitor.c */
+
+/* A role became ready, or ended; what that means for the whole. */
+void monitor_child_ready(struct child *c, bool degraded);
+void monitor_child_gone(struct child *c, bool wanted);
+/* The start failed or the daemon cannot go on: stops with this exit code. */
+void monitor_give_up(struct monitor *m, int exit_code);
+
+/* reload.c: SIGHUP */
+void monitor_reload(struct monitor *m);
+/* The web workers of this generation: slots and shared memory. */
+int monitor_new_workers(struct monitor *m, struct err *e);
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ * reload.c - SIGHUP: a new configuration, new web workers, the same ports
+ *
+ * Runs in the monitor. Nothing changes until everything that the new
+ * configuration needs is there; the old workers stop when the new ones serve.
+ */
+#include "monitor/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+/* Descriptors that a worker has beside its connections. */
+#define WORKER_OWN_FDS 96
+
+static int
+open_shared_memory(unsigned int workers, int *fd, struct err *e)
+{
+	*fd =
+	    memfd_create("postal-tracker-web", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0 ||
+	    ftruncate(*fd, (off_t)workers * IPC_WEB_SLICE_SIZE) != 0 ||
+	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+		return err_errno(e, "cannot make the workers' shared memory");
+	return 0;
+}
+
+/* A limit of descriptors below max_connections is said, and kept. */
+static void
+fit_connections(struct monitor *m)
+{
+	uint64_t limit = (uint64_t)fd_raise_limit();
+	uint64_t room =
+	    limit > WORKER_OWN_FDS + 16 ? limit - WORKER_OWN_FDS : 16;
+	uint64_t most = room * m->workers;
+
+	if (m->config.clients.max_connections <= most)
+		return;
+	log_warn("max_connections=%" PRIu64 " lowered to %" PRIu64
+		 ": a process may open %" PRIu64
+		 " descriptors here; raise LimitNOFILE= of the unit or "
+		 "`ulimit -n`",
+	    m->config.clients.max_connections, most, limit);
+	m->config.clients.max_connections = most;
+}
+
+int
+monitor_new_workers(struct monitor *m, struct err *e)
+{
+	int shared = -1;
+
+	m->workers = settings_workers(&m->config);
+	fit_connections(m);
+	if (open_shared_memory(m->workers, &shared, e) != 0)
+		return -1;
+	fd_close(&m->shared_fd);
+	m->shared_fd = shared;
+	for (unsigned int i = 0; i < m->workers; i++) {
+		struct child *c = child_new(m, IPC_WEB, (uint16_t)i);
+
+		if (c == NULL)
+			return err_set(e, "too many workers");
+		child_start(c);
+	}
+	return 0;
+}
+
+/* Keys that a running daemon cannot change, and where they are. */
+static const struct {
+	const char *section, *key;
+} needs_restart[] = {
+    {"spool", "directory"},
+    {"spool", "socket"},
+    {"sandbox", "sandbox"},
+    {"sandbox", "store_user"},
+    {"postal", "mode"},
+};
+
+static void
+say_what_needs_restart(const struct config *old, const struct config *new)
+{
+	for (size_t i = 0; i < config_n_directives; i++) {
+		const struct config_directive *d = &config_directives[i];
+		char before[CONFIG_PATH_SIZE], after[CONFIG_PATH_SIZE];
+		bool listed = false;
+
+		for (size_t j = 0;
+		     j < sizeof(needs_restart) / sizeof(needs_restart[0]); j++)
+			listed = listed ||
+				 (strcmp(d->section,
+				      needs_restart[j].section) == 0 &&
+				     strcmp(d->key, needs_restart[j].key) == 0);
+		if (!listed)
+			continue;
+		config_format_value(old, d, before, sizeof(before));
+		config_format_value(new, d, after, sizeof(after));
+		if (strcmp(before, after) != 0)
+			log_warn("reload [%s] %s = %s needs a restart; still "
+				 "%s",
+			    d->section, d->key, after, before);
+	}
+}
+
+/* Copies what a running daemon can change. */
+static void
+take_over(struct config *now, const struct config *new)
+{
+	struct config kept = *now;
+
+	*now = *new;
+	now->spool = kept.spool;
+	now->spool.durability = new->spool.durability;
+	now->spool.max_wait = new->spool.max_wait;
+	now->spool.max_size = new->spool.max_size;
+	now->spool.retention = new->spool.retention;
+	now->sandbox.sandbox = kept.sandbox.sandbox;
+	memcpy(now->sandbox.store_user, kept.sandbox.store_user,
+	    sizeof(now->sandbox.store_user));
+	now->postal = kept.postal;
+}
+
+static void
+stop_old_workers_of_unfinished_reload(struct monitor *m)
+{
+	/* A second SIGHUP before the first took effect: its new workers are
+	 * old now too; they end together when the newest are ready. */
+	if (m->reloading)
+		log_info("reload again before the last one was complete");
+}
+
+static int
+apply(struct monitor *m, const struct config *new, struct err *e)
+{
+	struct listeners next;
+	struct users users;
+	struct ipc_store_settings settings;
+
+	if (users_find(new, &users, e) != 0 ||
+	    listeners_open(&m->listeners, &new->http.listen, &next, e) != 0)
+		return -1;
+	say_what_needs_restart(&m->config, new);
+	take_over(&m->config, new);
+	m->users.web = users.web;
+	m->users.forwarder = users.forwarder;
+	m->listeners = next;
+	log_set_level(settings_log_level(&m->config));
+	settings = settings_for_store(&m->config, &m->users);
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->role == IPC_STORE && c->pid != 0)
+			child_send(c, IPC_STORE_SETTINGS, &settings, -1);
+		/* One that waits for its restart is not needed any more. */
+		if (c->role == IPC_WEB && c->state == CHILD_WAITING)
+			c->state = CHILD_FREE;
+	}
+	m->generation++;
+	m->reloading = true;
+	return monitor_new_workers(m, e);
+}
+
+static int
+load(const char *path, struct config *c)
+{
+	struct config_errors *errors = calloc(1, sizeof(*errors));
+	int failed = errors == NULL ? -1 : config_load(path, c, NULL, errors);
+
+	for (size_t i = 0;
+	     errors != NULL && i < errors->n && i < CONFIG_ERRORS_MAX; i++)
+		log_err("%s", errors->list[i].text);
+	free(errors);
+	return failed;
+}
+
+void
+monitor_reload(struct monitor *m)
+{
+	struct config *new;
+	char state[128];
+	struct err e = {0};
+
+	if (m->phase != PHASE_SERVING) {
+		log_warn("reload ignored: not serving yet, or ending");
+		return;
+	}
+	log_notice("reload");
+	(void)snprintf(state, sizeof(state),
+	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ms() * 1000);
+	notify_send(&m->notify, state);
+	stop_old_workers_of_unfinished_reload(m);
+	new = calloc(1, sizeof(*new));
+	if (new == NULL || load(m->path, new) != 0) {
+		log_err("reload failed: the configuration in use stays");
+		notify_send(&m->notify, "READY=1");
+	} else if (apply(m, new, &e) != 0) {
+		log_err("reload failed: %s; the configuration in use stays",
+		    e.text);
+		notify_send(&m->notify, "READY=1");
+	}
+	free(new);
+}
