@@ -1,0 +1,204 @@
+/*
+ * internal.h - what the files of the web worker share
+ *
+ * A connection is in exactly one state and on exactly one list: that of the
+ * time-out that runs, or of what it waits for. Nothing is allocated for a
+ * request; what does not fit is refused and counted.
+ */
+#ifndef WEB_INTERNAL_H
+#define WEB_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "http/client.h"
+#include "http/reply.h"
+#include "http/request.h"
+#include "ipc/channel.h"
+#include "ipc/counter.h"
+#include "role/role.h"
+#include "web/limits.h"
+#include "web/links.h"
+#include "web/servers.h"
+
+struct conn;
+struct web;
+
+struct conn_list {
+	struct conn *first, *last;
+};
+
+/* A buffer for a head that is not complete, or has to wait. */
+struct head {
+	struct http_request request; /* how far it is parsed */
+	struct head *next_free;
+	size_t len;
+	uint8_t bytes[]; /* web.head_size */
+};
+
+enum conn_state {
+	CONN_FREE,
+	CONN_HEAD,    /* a request began to arrive, or the first is awaited */
+	CONN_IDLE,    /* kept alive, nothing has arrived */
+	CONN_STORING, /* answer known; its event is not yet acknowledged */
+	CONN_ASKING,  /* the store is asked for the link */
+	CONN_WRITING, /* the peer does not read fast enough */
+	CONN_CLOSING, /* all said; what it still sends is thrown away */
+};
+
+struct conn {
+	struct loop_watch watch; /* first: the watch is the connection */
+	struct web *web;
+	struct conn *prev, *next;
+	struct conn_list *list;
+	uint64_t deadline_ms;
+	uint32_t serial; /* of this use of the slot */
+	enum conn_state state;
+	bool readable;	/* there may be something to read */
+	bool counted;	/* in limits */
+	bool proxy_due; /* a PROXY header comes first */
+	bool linger;	/* it may still be sending when we close */
+	bool keep_alive, head_method;
+	uint8_t minor;
+	uint8_t reply;	   /* enum http_reply, of CONN_STORING */
+	struct addr peer;  /* the socket's, or what PROXY said */
+	struct head *head; /* NULL: nothing is buffered */
+	struct link *link; /* of the redirect that is due */
+	uint8_t *out;	   /* CONN_WRITING: the rest. On the heap */
+	size_t out_len, out_at;
+};
+
+/* Events on their way to the store; see batch.c. */
+#define BATCH_HEADER_SIZE 12
+#define BATCHES 32
+struct batch {
+	struct writer records;
+	uint16_t count;
+	uint64_t number;
+	uint64_t late_at_ms; /* its connections are answered then at latest */
+	struct conn_list waiting;
+	uint8_t bytes[IPC_BATCH_BYTES_MAX];
+};
+
+struct batches {
+	struct batch *ring;
+	unsigned int first; /* the one under way, or next to go */
+	unsigned int n;	    /* in use; the last one gathers */
+	bool under_way;	    /* the first was sent, no answer yet */
+	uint64_t last_number;
+};
+
+struct web {
+	struct role role;
+	struct loop loop;
+	struct loop_watch monitor_watch, store_watch;
+	struct ipc_channel store;
+	struct ipc_web_settings settings;
+	struct network *trusted;
+	size_t n_trusted;
+	bool stopping;
+
+	struct loop_watch *listeners;
+	bool listening;
+	bool paused; /* full: the listeners are not polled */
+	uint64_t table_wait_until_ms;
+
+	struct conn *conns;
+	size_t n_conns; /* slots */
+	size_t n_used;	/* slots ever used; the others are untouched */
+	size_t n_live;
+	struct conn_list free, dead; /* dead: free after this round */
+	struct conn_list heads, idle, asked, writing, closing;
+
+	uint8_t *head_memory; /* of all struct head; memory as it is used */
+	size_t head_slot, head_size;
+	size_t heads_used;
+	struct head *free_head;
+	struct head *scratch; /* what is read goes here first */
+
+	struct servers servers;
+	struct links links;
+	struct limits limits;
+	struct batches batches;
+	struct conn_list to_ask; /* CONN_ASKING, LINK not yet sent */
+	size_t heap_out;	 /* bytes of conn.out */
+
+	int64_t date_second;
+	char date[HTTP_DATE_SIZE];
+	uint64_t counters[COUNTER_N];
+	uint64_t next_counters_ms;
+	struct log_limit log_refused, log_proxy, log_scheme, log_lost, log_late,
+	    log_full, log_accept;
+	uint8_t *buffer;   /* IPC_RECORD_MAX, receiving */
+	uint8_t *scratch2; /* IPC_RECORD_MAX, sending */
+	uint8_t *location; /* 3 * IPC_URL_MAX */
+};
+
+/* list.c */
+void conn_list_append(struct conn_list *l, struct conn *c);
+void conn_list_remove(struct conn *c);
+
+/* conn.c: life of a connection. */
+int conns_open(struct web *w, struct err *e);
+void conn_accept(struct web *w, int listener);
+/* Goes on as far as possible without waiting. */
+void conn_advance(struct web *w, struct conn *c);
+void conn_close(struct web *w, struct conn *c);
+/* What was closed in this round may be used again. */
+void conns_after_round(struct web *w);
+/* A request was answered and no byte of the next one is here. */
+void conn_set_idle(struct web *w, struct conn *c);
+/* Nothing more will be answered: closes, or waits for the peer to do so. */
+void conn_finish(struct web *w, struct conn *c);
+/* Ends what is overdue; returns the next deadline, 0 for none. */
+uint64_t conns_due(struct web *w);
+/* No new requests: closes idle ones, the others after their answer. */
+void conns_stop(struct web *w);
+/* A request whose head the connection kept was answered: on to the next. */
+void conn_answered(struct web *w, struct conn *c, size_t head_len);
+struct conn *conn_of_ask(struct web *w, uint64_t ask);
+uint64_t conn_ask(const struct web *w, const struct conn *c);
+
+/* output.c: a reply on its way. */
+
+/* Sends the reply and goes on to the next state of the connection. */
+void conn_reply(struct web *w, struct conn *c, enum http_reply reply);
+void conn_write_on(struct web *w, struct conn *c);
+
+/* answer.c: what a request gets. */
+void answer_request(
+    struct web *w, struct conn *c, const struct http_request *r);
+/* A click whose link the store found, does not know, or cannot say. */
+void answer_link(
+    struct web *w, struct conn *c, const struct ipc_linked *linked);
+
+/* batch.c: events to the store. */
+int batches_open(struct web *w);
+/*
+ * Takes an event. true: the connection waits on the batch (it was moved to
+ * its list) and is answered by batches_stored; false: answer now.
+ */
+bool batches_put(struct web *w, struct conn *c, const struct ipc_event *event);
+/* Sends the next batch if none is under way. */
+void batches_flush(struct web *w);
+void batches_stored(struct web *w, const struct ipc_stored *stored);
+/* The store's channel was replaced: what was under way goes again. */
+void batches_resend(struct web *w);
+uint64_t batches_due(struct web *w);
+bool batches_empty(const struct web *w);
+
+/* channel.c: monitor and store. */
+int channels_open(struct web *w, struct err *e);
+/* Asks for the links that connections wait for, as far as there is room. */
+void channels_flush(struct web *w);
+void channels_send_counters(struct web *w);
+
+/* main.c */
+void web_start_listening(struct web *w);
+void web_pause_listening(struct web *w);
+void web_resume_listening(struct web *w);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * output.c - a reply on its way to the visitor
+ *
+ * Runs in the web worker. One writev; when the peer's window is full, the
+ * rest is kept on the heap, within a budget, until the peer reads.
+ */
+#include "web/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* All rests of one worker together; beyond it slow readers are cut off. */
+#define HEAP_OUT_MAX (8u << 20)
+
+static const char *
+date_of(struct web *w)
+{
+	int64_t second = clock_wall_us() / 1000000;
+
+	if (second != w->date_second) {
+		w->date_second = second;
+		http_date_format(second, w->date);
+	}
+	return w->date;
+}
+
+/* The reply is with the kernel: what comes next. */
+static void
+complete(struct web *w, struct conn *c)
+{
+	link_release(c->link);
+	c->link = NULL;
+	if (c->keep_alive && !w->stopping)
+		conn_set_idle(w, c);
+	else
+		conn_finish(w, c);
+}
+
+static int
+keep_rest(struct web *w, struct conn *c, const struct iovec *parts, int n,
+    size_t sent)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < n; i++)
+		total += parts[i].iov_len;
+	if (total - sent > HEAP_OUT_MAX - w->heap_out)
+		return -1;
+	c->out = malloc(total - sent);
+	if (c->out == NULL)
+		return -1;
+	for (int i = 0; i < n; i++) {
+		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+		size_t len = parts[i].iov_len - skip;
+
+		memcpy(c->out + c->out_len,
+		    (const uint8_t *)parts[i].iov_base + skip, len);
+		c->out_len += len;
+		sent -= skip;
+	}
+	c->out_at = 0;
+	w->heap_out += c->out_len;
+	return 0;
+}
+
+static void
+await_writable(struct web *w, struct conn *c)
+{
+	c->state = CONN_WRITING;
+	conn_list_remove(c);
+	c->deadline_ms = w->loop.now_ms + w->settings.idle_timeout_ms;
+	conn_list_append(&w->writing, c);
+	loop_wake_at(&w->loop, c->deadline_ms);
+	if (loop_change(&w->loop, &c->watch,
+		EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) != 0)
+		conn_close(w, c);
+}
+
+void
+conn_reply(struct web *w, struct conn *c, enum http_reply reply)
+{
+	struct iovec parts[HTTP_REPLY_PARTS];
+	struct http_reply_options options = {
+	    .head = c->head_method,
+	    .keep_alive = c->keep_alive && !w->stopping,
+	    .minor = c->minor,
+	    .date = date_of(w),
+	};
+	size_t total = 0;
+	ssize_t sent;
+	int n;
+
+	if (c->link != NULL)
+		options.location =
+		    (struct span){c->link->location, c->link->location_len};
+	n = http_reply_render(reply, &options, parts);
+	for (int i = 0; i < n; i++)
+		total += parts[i].iov_len;
+	do
+		sent = writev(c->watch.fd, parts, n);
+	while (sent < 0 && errno == EINTR);
+	w->counters[COUNTER_REQUESTS]++;
+	if (sent == (ssize_t)total) {
+		complete(w, c);
+		return;
+	}
+	if (sent < 0 && errno != EAGAIN) {
+		conn_close(w, c);
+		return;
+	}
+	if (keep_rest(w, c, parts, n, sent < 0 ? 0 : (size_t)sent) != 0) {
+		conn_close(w, c);
+		return;
+	}
+	await_writable(w, c);
+}
+
+void
+conn_write_on(struct web *w, struct conn *c)
+{
+	while (c->out_at < c->out_len) {
+		ssize_t n = write(
+		    c->watch.fd, c->out + c->out_at, c->out_len - c->out_at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			conn_close(w, c);
+			return;
+		}
+		c->out_at += (size_t)n;
+	}
+	w->heap_out -= c->out_len;
+	free(c->out);
+	c->out = NULL;
+	c->out_len = 0;
+	conn_list_remove(c);
+	complete(w, c);
+	if (c->state == CONN_IDLE) {
+		c->readable = true;
+		conn_advance(w, c);
+	}
+}
