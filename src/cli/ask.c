@@ -1,0 +1,214 @@
+/*
+ * ask.c - a question to the store, over [spool] socket
+ *
+ * When no daemon runs, a store is started for the time of the command: the
+ * same role behind the same sandbox, asked with the same messages, so that
+ * there is one way to read and write a spool.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "cli/internal.h"
+#include "monitor/place.h"
+#include "monitor/settings.h"
+#include "monitor/spawn.h"
+
+#define ANSWER_WITHIN_MS 10000
+#define END_WITHIN_MS 5000
+
+/* Waits for one message on a channel. */
+static int
+receive(const struct ipc_channel *c, uint8_t *buffer, struct ipc_received *in,
+    struct err *e)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	enum ipc_result got = IPC_AGAIN;
+
+	while (got == IPC_AGAIN) {
+		int n = poll(&p, 1, ANSWER_WITHIN_MS);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(
+			    e, "the store does not answer; see its log");
+		got = ipc_receive(c, buffer, in);
+	}
+	if (got == IPC_CLOSED)
+		return err_set(e, "the store closed the connection");
+	if (got == IPC_BREACH)
+		return err_set(e,
+		    "the store sent %s; are the daemon and this command of "
+		    "the same version?",
+		    ipc_breach_text(in->breach));
+	return 0;
+}
+
+int
+ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
+    struct ipc_received *answer, struct err *e)
+{
+	if (ipc_send(&a->channel, a->scratch, type, body, -1) != IPC_OK)
+		return err_set(e, "the store closed the connection");
+	if (receive(&a->channel, a->buffer, answer, e) != 0)
+		return -1;
+	if (answer->message->type == IPC_REFUSAL)
+		return err_set(e, "%.*s", (int)answer->body.refusal.reason.len,
+		    (const char *)answer->body.refusal.reason.p);
+	if (answer->message->type != wanted)
+		return err_set(e, "the store sent another answer");
+	return 0;
+}
+
+static int
+say_hello(struct ask *a, struct err *e)
+{
+	struct ipc_hello hello = {IPC_VERSION};
+
+	if (ipc_send(&a->channel, a->scratch, IPC_HELLO, &hello, -1) != IPC_OK)
+		return err_set(e, "the store closed the connection");
+	return 0;
+}
+
+/* --- the daemon's store ------------------------------------------------ */
+
+static int
+connect_to_daemon(struct ask *a, const struct config *c)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd =
+	    socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 ||
+	    span_to_text(span_of(c->spool.socket), sa.sun_path,
+		sizeof(sa.sun_path)) != 0 ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+		fd_close(&fd);
+		return -1;
+	}
+	a->channel = (struct ipc_channel){fd, IPC_TOOL, IPC_STORE};
+	return 0;
+}
+
+/* --- a store of our own ------------------------------------------------ */
+
+static int
+start_role(
+    struct ask *a, const struct config *c, const struct users *u, struct err *e)
+{
+	struct ipc_store_settings settings = settings_for_store(c, u);
+	struct spawn s = {.role = IPC_STORE,
+	    .params = {.flags = geteuid() == 0 ? IPC_PARAM_ROOT : 0,
+		.log_level = 4,
+		.uid = u->store.uid,
+		.gid = u->store.gid},
+	    .settings_type = IPC_STORE_SETTINGS,
+	    .settings = &settings,
+	    .fds = &a->spool_fd,
+	    .n_fds = 1};
+	int self_fd = spawn_open_self(e);
+	int failed = -1;
+
+	if (self_fd >= 0)
+		failed = spawn_role(self_fd, &s, &a->store, &a->monitor, e);
+	fd_close(&self_fd);
+	return failed;
+}
+
+static int
+hand_over_channel(struct ask *a, struct err *e)
+{
+	struct ipc_channel_offer offer = {IPC_TOOL, 0, 1};
+	int pair[2];
+	enum ipc_result sent;
+
+	if (fd_seqpacket_pair(pair, e) != 0)
+		return -1;
+	sent = ipc_send(&a->monitor, a->scratch, IPC_CHANNEL, &offer, pair[1]);
+	fd_close(&pair[1]);
+	a->channel = (struct ipc_channel){pair[0], IPC_TOOL, IPC_STORE};
+	return sent == IPC_OK ? 0 : err_set(e, "the store did not start");
+}
+
+static int
+start_store(struct ask *a, const struct config *c, struct err *e)
+{
+	struct ipc_received in;
+	struct users users;
+
+	if (users_find(c, &users, e) != 0 ||
+	    place_open_spool(
+		c->spool.directory, &users.store, &a->spool_fd, e) != 0 ||
+	    start_role(a, c, &users, e) != 0 || hand_over_channel(a, e) != 0 ||
+	    receive(&a->monitor, a->buffer, &in, e) != 0)
+		return -1;
+	if (in.message->type != IPC_READY)
+		return err_set(e, "the store could not start; see above");
+	return 0;
+}
+
+int
+ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
+{
+	*a = (struct ask){
+	    .channel = {.fd = -1}, .monitor = {.fd = -1}, .spool_fd = -1};
+	a->buffer = malloc(IPC_RECORD_MAX);
+	a->scratch = malloc(IPC_RECORD_MAX);
+	if (a->buffer == NULL || a->scratch == NULL)
+		return err_errno(e, "no memory");
+	if (connect_to_daemon(a, c) != 0) {
+		if (errno != ENOENT && errno != ECONNREFUSED)
+			return err_errno(
+			    e, "[spool] socket %s", c->spool.socket);
+		if (!start)
+			return err_set(e,
+			    "no daemon listens on %s; is it running, and is "
+			    "this its tracker.conf?",
+			    c->spool.socket);
+		if (start_store(a, c, e) != 0)
+			return -1;
+	}
+	return say_hello(a, e);
+}
+
+static void
+end_store(struct ask *a)
+{
+	struct ipc_stop stop = {0};
+	uint64_t until = clock_mono_ms() + END_WITHIN_MS;
+	pid_t ended = 0;
+
+	(void)ipc_send(&a->monitor, a->scratch, IPC_STOP, &stop, -1);
+	while (ended == 0 && clock_mono_ms() < until) {
+		ended = waitpid(a->store, NULL, WNOHANG);
+		if (ended == 0)
+			(void)usleep(1000);
+	}
+	if (ended == 0) {
+		(void)kill(a->store, SIGKILL);
+		(void)waitpid(a->store, NULL, 0);
+	}
+	a->store = 0;
+}
+
+void
+ask_close(struct ask *a)
+{
+	fd_close(&a->channel.fd);
+	if (a->store > 0)
+		end_store(a);
+	fd_close(&a->monitor.fd);
+	fd_close(&a->spool_fd);
+	free(a->buffer);
+	free(a->scratch);
+	a->buffer = a->scratch = NULL;
+}

@@ -1,0 +1,84 @@
+/*
+ * internal.h - what the commands share
+ */
+#ifndef CLI_INTERNAL_H
+#define CLI_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "config/config.h"
+#include "ipc/channel.h"
+
+/* Each gets argv from its own name on; returns an exit code. */
+int command_run(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_config(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_events(int argc, char **argv);
+int command_link(int argc, char **argv);
+int command_version(int argc, char **argv);
+
+/* Prints what is wrong and the usage of the command; returns EX_USAGE. */
+int cli_usage_error(const char *command, const char *what);
+
+/* --- options (options.c) ----------------------------------------------- */
+
+enum option_letter {
+	OPTION_CONFIG = 1 << 0, /* -c FILE, --config FILE */
+	OPTION_JSON = 1 << 1,
+	OPTION_FOLLOW = 1 << 2,
+	OPTION_SINCE = 1 << 3,	/* --since SEQ */
+	OPTION_SERVER = 1 << 4, /* --server TOKEN */
+	OPTION_TOKEN = 1 << 5,	/* --token TOKEN */
+};
+
+struct options {
+	const char *config; /* NULL: the packaged place */
+	bool json, follow;
+	uint64_t since;
+	const char *server, *token;
+	char **rest; /* what is no option */
+	int n_rest;
+};
+
+/* Options may stand anywhere after the command. -1 after the error was
+ * printed. */
+int options_parse(
+    struct options *o, int argc, char **argv, unsigned int allowed);
+
+/* The configuration, or the errors on stderr and NULL. Owner: the caller
+ * frees. origins may be NULL. */
+struct config *options_load_config(
+    const struct options *o, struct config_origins *origins);
+
+/* --- asking the store (ask.c) ------------------------------------------ */
+
+struct ask {
+	struct ipc_channel channel;
+	struct ipc_channel monitor; /* of a store of our own */
+	pid_t store;		    /* 0: the daemon's store answers */
+	int spool_fd;
+	uint8_t *buffer, *scratch;
+};
+
+/*
+ * Connects to the store of the running daemon. When none runs and start is
+ * true, starts a store of its own, as sandboxed as the daemon's, for the time
+ * of this command.
+ */
+int ask_open(struct ask *a, const struct config *c, bool start, struct err *e);
+void ask_close(struct ask *a);
+/* One question, one answer of this type; a refusal is an error. */
+int ask(struct ask *a, enum ipc_type type, const void *body,
+    enum ipc_type wanted, struct ipc_received *answer, struct err *e);
+
+/* --- output (json.c) --------------------------------------------------- */
+
+/* "text" as a JSON string; bytes that are not UTF-8 become U+FFFD. */
+void json_string(FILE *out, struct span text);
+/* Microseconds since 1970 as seconds with six decimals. */
+void json_time(FILE *out, int64_t us);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * options.c - options of the commands
+ */
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "base/number.h"
+#include "cli/internal.h"
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"server", required_argument, NULL, OPTION_SERVER},
+    {"token", required_argument, NULL, OPTION_TOKEN},
+    {NULL, 0, NULL, 0},
+};
+
+static int
+set_option(struct options *o, int option, const char *value)
+{
+	switch (option) {
+	case OPTION_CONFIG:
+		o->config = value;
+		return 0;
+	case OPTION_JSON:
+		o->json = true;
+		return 0;
+	case OPTION_FOLLOW:
+		o->follow = true;
+		return 0;
+	case OPTION_SINCE:
+		return number_parse(span_of(value), 0, INT64_MAX, &o->since);
+	case OPTION_SERVER:
+		o->server = value;
+		return 0;
+	default:
+		o->token = value;
+		return 0;
+	}
+}
+
+int
+options_parse(struct options *o, int argc, char **argv, unsigned int allowed)
+{
+	char what[256];
+	int option;
+
+	*o = (struct options){0};
+	opterr = 0;
+	optind = 1;
+	while ((option = getopt_long(argc, argv, ":c:", long_options, NULL)) !=
+	       -1) {
+		if (option == 'c')
+			option = OPTION_CONFIG;
+		if (option == '?' || option == ':' ||
+		    ((unsigned int)option & allowed) == 0) {
+			(void)snprintf(what, sizeof(what),
+			    option == ':' ? "%s needs a value"
+					  : "there is no option %s here",
+			    argv[optind - 1]);
+			(void)cli_usage_error(argv[0], what);
+			return -1;
+		}
+		if (set_option(o, option, optarg) != 0) {
+			(void)snprintf(what, sizeof(what),
+			    "\"%s\" is not a sequence number", optarg);
+			(void)cli_usage_error(argv[0], what);
+			return -1;
+		}
+	}
+	o->rest = argv + optind;
+	o->n_rest = argc - optind;
+	return 0;
+}
+
+struct config *
+options_load_config(const struct options *o, struct config_origins *origins)
+{
+	struct config_errors *errors = calloc(1, sizeof(*errors));
+	struct config *c = calloc(1, sizeof(*c));
+
+	if (errors == NULL || c == NULL ||
+	    config_load(o->config, c, origins, errors) != 0) {
+		for (size_t i = 0;
+		     errors != NULL && i < errors->n && i < CONFIG_ERRORS_MAX;
+		     i++)
+			(void)fprintf(stderr, "%s\n", errors->list[i].text);
+		free(c);
+		c = NULL;
+	}
+	free(errors);
+	return c;
+}
