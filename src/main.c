@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "cli/cli.h"
+#include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "web/web.h"
 
@@ -20,6 +21,12 @@ static const struct {
 } roles[] = {
     {"web[", web_main},
     {"store[", store_main},
+};
+
+static const struct cli_library libraries[] = {
+    {"libseccomp", sandbox_library_version},
+    {"sqlite", store_library_version},
+    {NULL, NULL},
 };
 
 int
@@ -35,5 +42,5 @@ main(int argc, char **argv)
 				strlen(roles[i].name)) == 0)
 				return roles[i].main(argv[0]);
 	}
-	return cli_main(argc, argv);
+	return cli_main(argc, argv, libraries);
 }

@@ -71,14 +71,14 @@ cli_usage_error(const char *command, const char *what)
 }
 
 int
-cli_main(int argc, char **argv)
+cli_main(int argc, char **argv, const struct cli_library *libraries)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
 		name = "help";
-	if (strcmp(name, "--version") == 0)
-		name = "version";
+	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+		return cli_print_version(libraries);
 	for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "cli/cli.h"
 #include "config/config.h"
 #include "ipc/channel.h"
 
@@ -18,10 +19,11 @@ int command_config(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_link(int argc, char **argv);
-int command_version(int argc, char **argv);
 
 /* Prints what is wrong and the usage of the command; returns EX_USAGE. */
 int cli_usage_error(const char *command, const char *what);
+
+int cli_print_version(const struct cli_library *libraries);
 
 /* --- options (options.c) ----------------------------------------------- */
 

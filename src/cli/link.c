@@ -1,13 +1,11 @@
 /*
  * link.c - `postal-tracker link add`: links for stand-alone use
  */
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "cli/internal.h"
-#include "cli/cli.h"
-
-#include <stdlib.h>
 
 static int
 add(const struct config *c, const struct options *o)

@@ -63,6 +63,9 @@ int sandbox_load_filter(const char *role, enum sandbox_action action,
 /* "openat", or "call 4711" for a number without name. */
 const char *sandbox_call_name(int call, char *text, size_t size);
 
+/* "2.5.4" of libseccomp. */
+const char *sandbox_library_version(void);
+
 /* Whether this kernel has seccomp filters. */
 bool sandbox_kernel_has_filters(void);
 
