@@ -33,7 +33,7 @@ static const struct {
     {"link", command_link,
 	"link add [-c FILE] --server TOKEN [--token TOKEN] URL",
 	"add a link (stand-alone use), print its URL path"},
-    {"version", command_version, "version", "version, build flags, libraries"},
+    {"version", NULL, "version", "version, build flags, libraries"},
     {"help", command_help, "help", "this text"},
 };
 
