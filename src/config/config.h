@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -131,10 +132,11 @@ enum config_type {
 	CONFIG_DURATION,  /* uint64_t ms, least..most */
 	CONFIG_SIZE,	  /* uint64_t bytes, least..most */
 	CONFIG_CHOICE,	  /* enum config_choice, one of `choices` */
-	CONFIG_TEXT,	  /* char[CONFIG_TEXT_SIZE] */
-	CONFIG_PATH,	  /* char[CONFIG_PATH_SIZE], absolute; or empty */
-	CONFIG_ENDPOINTS, /* struct config_endpoints */
-	CONFIG_NETWORKS,  /* struct config_networks */
+	CONFIG_TEXT,	  /* char[CONFIG_TEXT_SIZE], least..most bytes */
+	CONFIG_PATH,	  /* char[CONFIG_PATH_SIZE], least..most bytes;
+			   * absolute, or empty when least is 0 */
+	CONFIG_ENDPOINTS, /* struct config_endpoints, at most `most` */
+	CONFIG_NETWORKS,  /* struct config_networks, at most `most` */
 };
 
 struct config_choice_name {
@@ -180,10 +182,11 @@ void config_defaults(struct config *c);
 
 /*
  * Reads path, then every *.conf of the directory path + ".d" in the order of
- * their names; a later value replaces an earlier one of the same key. path
- * NULL: the packaged place, and the defaults when there is no file.
- * origins may be NULL. 0, or -1 with at least one error in errors; then *c is
- * as it was.
+ * their names (bytewise, without those that begin with a dot); a later value
+ * replaces an earlier one of the same key, keys that stand nowhere have their
+ * default. path NULL: the packaged place, and the defaults when there is no
+ * file. origins may be NULL. 0, or -1 with at least one error in errors; then
+ * *c and *origins are as they were.
  */
 int config_load(const char *path, struct config *c,
     struct config_origins *origins, struct config_errors *errors);
@@ -193,8 +196,15 @@ int config_parse(struct span text, const char *name, struct config *c,
     struct config_origins *origins, struct config_errors *errors);
 
 /* The value of a directive as it would be written; text of any length is cut
- * at size. */
+ * at size. CONFIG_VALUE_SIZE is enough for every value. */
+#define CONFIG_VALUE_SIZE 16384
 void config_format_value(const struct config *c,
+    const struct config_directive *d, char *text, size_t size);
+
+/* What may be written: "yes or no", "1s to 1h"; cut at size. For errors,
+ * tracker.conf and the manual. */
+#define CONFIG_RANGE_SIZE 160
+void config_format_range(
     const struct config_directive *d, char *text, size_t size);
 
 /* The name of a choice, for logs. */

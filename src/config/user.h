@@ -18,8 +18,9 @@ struct config_user {
 /*
  * name: a user's name or number (then the group is the user's own, or the
  * same number when the user is not in the table of users). The default user
- * of a role that does not exist is replaced by a fixed id of its own; another
- * one that does not exist is an error, and so is uid 0.
+ * of a role that does not exist is replaced by a fixed id of its own, which
+ * no other user or group may have; another one that does not exist is an
+ * error, and so is uid or gid 0.
  */
 int config_user_find(const char *name, struct config_user *user, struct err *e);
 
