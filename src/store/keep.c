@@ -1,0 +1,386 @@
+/*
+ * keep.c - what makes events durable: the round's transaction, and what
+ * happens when it fails
+ *
+ * Runs in the store. A failure never stops the store and never the visitors:
+ * the batch is counted as lost, said once in a clear line, and the next one
+ * is tried as if nothing had been.
+ */
+#include "store/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define RELAXED_COMMIT_MS 50
+#define RELAXED_COMMIT_EVENTS 4096
+#define EXPIRE_ROWS 500
+#define TEND_MS 1000
+#define EXPIRE_EVERY_MS 60000
+
+/* --- saying what is wrong ---------------------------------------------- */
+
+static void
+describe(
+    const struct store *s, const struct err *cause, char *text, size_t size)
+{
+	if (cause->code == SQLITE_FULL && spool_is_open(&s->spool) &&
+	    spool_is_at_max_size(&s->spool))
+		(void)snprintf(text, size,
+		    "the spool is full ([spool] max_size = %" PRIu64
+		    " bytes); raise max_size or shorten retention",
+		    s->settings.max_size);
+	else if (cause->code == SQLITE_FULL)
+		(void)snprintf(text, size,
+		    "the disk is full; make room on the file system of "
+		    "[spool] directory");
+	else
+		(void)snprintf(text, size,
+		    "%.120s; is the file system of [spool] directory writable "
+		    "and the disk sound?",
+		    cause->text);
+}
+
+static void
+became_unready(struct store *s, const struct err *cause, uint64_t lost)
+{
+	uint64_t held_back;
+
+	describe(s, cause, s->reason, sizeof(s->reason));
+	s->ready = false;
+	s->lost_since += lost;
+	if (log_limit_pass(&s->log_lost, clock_mono_ms(), &held_back))
+		log_err("lost events=%" PRIu64 " reason=\"%s\"", s->lost_since,
+		    s->reason);
+}
+
+static void
+became_ready(struct store *s)
+{
+	if (!s->ready && s->reason[0] != '\0')
+		log_notice(
+		    "storing again, lost events=%" PRIu64, s->lost_since);
+	s->ready = true;
+	s->reason[0] = '\0';
+	s->lost_since = 0;
+	s->log_lost = (struct log_limit){0, 0};
+}
+
+/* --- opening ----------------------------------------------------------- */
+
+static void
+put_aside(const char *name, const struct err *cause)
+{
+	char aside[DATABASE_ASIDE_SIZE];
+	struct err e;
+
+	if (database_quarantine(name, aside, &e) != 0)
+		log_err("damaged file=%s cause=\"%s\": %s", name, cause->text,
+		    e.text);
+	else
+		log_err("damaged file=%s cause=\"%s\" kept_as=%s: a new one "
+			"is started; what is in the old one can be recovered "
+			"by hand with `sqlite3 %s .recover`",
+		    name, cause->text, aside, aside);
+}
+
+void
+keep_open_spool(struct store *s)
+{
+	struct err e;
+	enum database_result r = spool_open(&s->spool, &e);
+
+	if (r == DATABASE_DAMAGED) {
+		put_aside("spool.db", &e);
+		r = spool_open(&s->spool, &e);
+	}
+	if (r != DATABASE_OK) {
+		became_unready(s, &e, 0);
+		return;
+	}
+	spool_set_max_size(&s->spool, s->settings.max_size);
+	became_ready(s);
+}
+
+void
+keep_open_links(struct store *s)
+{
+	struct err e;
+	enum database_result r = links_open(&s->links, &e);
+	uint64_t held_back;
+
+	if (r == DATABASE_DAMAGED) {
+		put_aside("links.db", &e);
+		r = links_open(&s->links, &e);
+	}
+	if (r != DATABASE_OK) {
+		if (log_limit_pass(&s->log_links, clock_mono_ms(), &held_back))
+			log_err("links.db cannot be opened: %s; only links "
+				"that workers remember redirect",
+			    e.text);
+		return;
+	}
+	if (s->links.db.read_only)
+		log_warn("links.db is read-only: known links redirect, none "
+			 "can be added");
+	keep_load_servers(s);
+}
+
+void
+keep_replace_links(struct store *s, const struct err *e)
+{
+	links_close(&s->links);
+	put_aside("links.db", e);
+	keep_open_links(s);
+	workers_send_servers(s, NULL);
+}
+
+/* --- servers ----------------------------------------------------------- */
+
+static void
+take_server(void *owner, uint32_t id, struct span token)
+{
+	struct store *s = owner;
+	struct server_name *grown;
+
+	if (token.len == 0 || token.len > IPC_TOKEN_MAX)
+		return;
+	grown = realloc(s->servers, (s->n_servers + 1) * sizeof(s->servers[0]));
+	if (grown == NULL)
+		return;
+	s->servers = grown;
+	grown[s->n_servers].id = id;
+	grown[s->n_servers].len = (uint8_t)token.len;
+	memcpy(grown[s->n_servers].token, token.p, token.len);
+	s->n_servers++;
+}
+
+void
+keep_load_servers(struct store *s)
+{
+	struct err e;
+
+	s->n_servers = 0;
+	if (links_each_server(&s->links, take_server, s, &e) != DATABASE_OK)
+		log_err("servers cannot be read: %s", e.text);
+}
+
+const struct server_name *
+keep_server(const struct store *s, uint32_t id)
+{
+	size_t low = 0, high = s->n_servers;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->servers[middle].id == id)
+			return &s->servers[middle];
+		if (s->servers[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* --- the round --------------------------------------------------------- */
+
+static enum database_result
+put_batch(struct store *s, struct worker *w, struct err *e)
+{
+	struct cursor c = cursor_of(w->batch.rows.records);
+	enum database_result r = DATABASE_OK;
+	struct ipc_event event;
+
+	for (size_t i = 0; r == DATABASE_OK && i < w->batch.rows.count; i++) {
+		const struct server_name *name;
+		struct spool_event put = {&event, {NULL, 0}};
+
+		ipc_next(&c, &ipc_event_record, &event);
+		name = keep_server(s, event.server_id);
+		if (name != NULL)
+			put.server = (struct span){name->token, name->len};
+		r = spool_put(&s->spool, &put, e);
+	}
+	if (r == DATABASE_OK)
+		r = spool_set_worker(
+		    &s->spool, w->instance, w->batch.number, e);
+	return r;
+}
+
+/* All batches of the round in one transaction. */
+static enum database_result
+put_round(struct store *s, struct err *e)
+{
+	enum database_result r = DATABASE_FAILED;
+
+	if (!spool_is_open(&s->spool)) {
+		(void)err_set(e, "%s",
+		    s->reason[0] != '\0' ? s->reason : "it is not open");
+		return r;
+	}
+	r = spool_begin(&s->spool, e);
+	for (size_t i = 0; r == DATABASE_OK && i < WORKERS_MAX; i++)
+		if (s->workers[i].under_way)
+			r = put_batch(s, &s->workers[i], e);
+	if (r == DATABASE_OK && s->settings.durability == IPC_DURABILITY_SYNC)
+		r = spool_commit(&s->spool, e);
+	return r;
+}
+
+static void
+acknowledge(struct worker *w, enum ipc_stored_status status)
+{
+	struct ipc_stored body = {w->batch.number, (uint8_t)status};
+
+	w->under_way = false;
+	w->last_number = w->batch.number;
+	/* It has one batch under way, so there is room; if not, it broke the
+	 * rules or is gone, which the next event tells. */
+	(void)ipc_send(&w->channel, w->store->scratch, IPC_STORED, &body, -1);
+}
+
+static uint64_t
+acknowledge_round(struct store *s, enum ipc_stored_status status)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < WORKERS_MAX; i++) {
+		struct worker *w = &s->workers[i];
+
+		if (!w->under_way)
+			continue;
+		n += w->batch.rows.count;
+		acknowledge(w, status);
+	}
+	return n;
+}
+
+/* A spool that turned out to be damaged is put aside, and the round tried
+ * once more in the new one. */
+static enum database_result
+put_round_again(struct store *s, struct err *e)
+{
+	spool_rollback(&s->spool);
+	spool_close(&s->spool);
+	put_aside("spool.db", e);
+	keep_open_spool(s);
+	return put_round(s, e);
+}
+
+static void
+lose_round(struct store *s, const struct err *e)
+{
+	uint64_t n;
+
+	if (spool_is_open(&s->spool))
+		spool_rollback(&s->spool);
+	n = s->uncommitted + acknowledge_round(s, IPC_STORED_LOST);
+	s->uncommitted = 0;
+	spool_count_lost(&s->spool, n);
+	became_unready(s, e, n);
+}
+
+void
+keep_round(struct store *s)
+{
+	enum database_result r;
+	struct err e = {0};
+	uint64_t n;
+	bool any = false;
+
+	for (size_t i = 0; i < WORKERS_MAX && !any; i++)
+		any = s->workers[i].under_way;
+	if (!any)
+		return;
+	r = put_round(s, &e);
+	if (r == DATABASE_DAMAGED)
+		r = put_round_again(s, &e);
+	if (r != DATABASE_OK) {
+		lose_round(s, &e);
+		return;
+	}
+	n = acknowledge_round(s, IPC_STORED_YES);
+	if (s->settings.durability == IPC_DURABILITY_SYNC) {
+		s->uncommitted = 0;
+		became_ready(s);
+		return;
+	}
+	if (s->uncommitted == 0)
+		s->commit_at_ms = s->loop.now_ms + RELAXED_COMMIT_MS;
+	s->uncommitted += n;
+	if (s->uncommitted >= RELAXED_COMMIT_EVENTS)
+		keep_commit(s);
+	else
+		loop_wake_at(&s->loop, s->commit_at_ms);
+}
+
+void
+keep_commit(struct store *s)
+{
+	struct err e = {0};
+
+	if (!s->spool.in_transaction)
+		return;
+	if (spool_commit(&s->spool, &e) != DATABASE_OK) {
+		lose_round(s, &e);
+		return;
+	}
+	s->uncommitted = 0;
+	became_ready(s);
+}
+
+/* --- what is done now and then ----------------------------------------- */
+
+/* One slice; more at the next turn, so that no visitor waits for it. */
+static enum database_result
+expire(struct store *s, struct err *e)
+{
+	int64_t before =
+	    clock_wall_us() - (int64_t)(s->settings.retention_ms) * 1000;
+	enum database_result r;
+	uint64_t n = 0;
+
+	r = spool_expire(&s->spool, before, EXPIRE_ROWS, &n, e);
+	s->expiring = n == EXPIRE_ROWS;
+	return r;
+}
+
+void
+keep_tend(struct store *s)
+{
+	bool standalone = s->settings.mode == IPC_MODE_STANDALONE;
+	enum database_result r;
+	struct err e = {0};
+
+	s->tend_at_ms = s->loop.now_ms + TEND_MS;
+	if (!links_is_open(&s->links) || s->links.db.read_only) {
+		links_close(&s->links);
+		keep_open_links(s);
+		workers_send_servers(s, NULL);
+	}
+	if (!spool_is_open(&s->spool)) {
+		keep_open_spool(s);
+		return;
+	}
+	keep_commit(s);
+	if (!spool_is_open(&s->spool))
+		return;
+	r = spool_begin(&s->spool, &e);
+	if (r == DATABASE_OK && standalone)
+		r = expire(s, &e);
+	if (r == DATABASE_OK)
+		r = spool_commit(&s->spool, &e);
+	if (r == DATABASE_OK) {
+		became_ready(s);
+	} else {
+		spool_rollback(&s->spool);
+		became_unready(s, &e, 0);
+	}
+	if (!s->expiring)
+		s->tend_at_ms =
+		    s->loop.now_ms + (s->ready ? EXPIRE_EVERY_MS : TEND_MS);
+}

@@ -1,0 +1,234 @@
+/*
+ * main.c - the store: the only role that writes files
+ *
+ * A user of its own, the spool directory as its root. It has the databases
+ * there, a channel to each web worker, store.sock, and the monitor.
+ */
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "store/internal.h"
+
+/* In the order of the descriptors that the monitor passes. */
+#define SPOOL_FD (ROLE_FIRST_FD + 0)
+#define SOCKET_FD (ROLE_FIRST_FD + 1)
+#define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + 32)
+
+static struct store store;
+
+const char *
+store_library_version(void)
+{
+	return sqlite3_libversion();
+}
+
+/* --- the monitor ------------------------------------------------------- */
+
+static void
+on_channel_offer(struct store *s, const union ipc_body *body, int fd)
+{
+	if (body->channel.role == IPC_TOOL) {
+		/* A command that started this store for itself. */
+		tool_add(s, fd, 0);
+		return;
+	}
+	worker_add(s, &body->channel, fd);
+}
+
+static void
+on_settings(struct store *s, const union ipc_body *body, int fd)
+{
+	(void)fd;
+	keep_commit(s);
+	s->settings = body->store_settings;
+	log_set_level(s->settings.log_level);
+	spool_set_max_size(&s->spool, s->settings.max_size);
+	log_info("settings taken");
+}
+
+static void
+on_roles(struct store *s, const union ipc_body *body, int fd)
+{
+	const struct ipc_list *rows = &body->roles.rows;
+
+	(void)fd;
+	if (rows->records.len > sizeof(s->roles))
+		return;
+	if (rows->records.len > 0)
+		memcpy(s->roles, rows->records.p, rows->records.len);
+	s->role_rows =
+	    (struct ipc_list){rows->count, {s->roles, rows->records.len}};
+}
+
+static void
+on_stop(struct store *s, const union ipc_body *body, int fd)
+{
+	(void)body;
+	(void)fd;
+	s->stopping = true;
+}
+
+static const struct {
+	enum ipc_type type;
+	void (*handle)(struct store *s, const union ipc_body *body, int fd);
+} handlers[] = {
+    {IPC_CHANNEL, on_channel_offer},
+    {IPC_STORE_SETTINGS, on_settings},
+    {IPC_ROLES, on_roles},
+    {IPC_STOP, on_stop},
+};
+
+static void
+stop_for(const char *reason)
+{
+	log_err("stop reason=\"%s\"", reason);
+	exit(EX_PROTOCOL);
+}
+
+static void
+on_monitor(struct loop_watch *watch, uint32_t events)
+{
+	struct store *s = &store;
+	struct ipc_received in;
+	enum ipc_result got;
+	bool known;
+
+	(void)watch;
+	(void)events;
+	while (
+	    (got = ipc_receive(&s->role.monitor, s->buffer, &in)) == IPC_OK) {
+		known = false;
+		for (size_t i = 0; i < ARRAY_LENGTH(handlers); i++) {
+			if (handlers[i].type != in.message->type)
+				continue;
+			known = true;
+			handlers[i].handle(s, &in.body, in.fd);
+		}
+		if (!known)
+			stop_for("the monitor sent a message out of order");
+	}
+	if (got == IPC_BREACH)
+		stop_for("the monitor sent a message that is not in the table");
+	if (got == IPC_CLOSED)
+		s->stopping = true;
+}
+
+/* --- rounds ------------------------------------------------------------ */
+
+static void
+after_round(void *owner)
+{
+	struct store *s = owner;
+
+	keep_round(s);
+	if (s->stopping)
+		loop_stop(&s->loop);
+}
+
+static void
+on_due(void *owner)
+{
+	struct store *s = owner;
+
+	if (s->uncommitted > 0 && s->loop.now_ms >= s->commit_at_ms)
+		keep_commit(s);
+	if (s->loop.now_ms >= s->tend_at_ms)
+		keep_tend(s);
+	loop_wake_at(&s->loop, s->tend_at_ms);
+	if (s->uncommitted > 0)
+		loop_wake_at(&s->loop, s->commit_at_ms);
+}
+
+/* --- start and end ----------------------------------------------------- */
+
+static int
+get_memory(struct store *s, struct err *e)
+{
+	s->buffer = s->role.buffer;
+	s->scratch = malloc(IPC_RECORD_MAX);
+	s->page = malloc(IPC_RECORD_MAX);
+	if (s->scratch == NULL || s->page == NULL)
+		return err_errno(e, "no memory");
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		s->workers[i].channel.fd = s->workers[i].watch.fd = -1;
+	for (size_t i = 0; i < TOOLS_MAX; i++)
+		s->tools[i].channel.fd = s->tools[i].watch.fd = -1;
+	return 0;
+}
+
+/*
+ * The lock on the spool directory is tied to its open descriptor; a duplicate
+ * keeps it until this process has ended, even when the monitor was killed.
+ */
+static int
+keep_lock(struct err *e)
+{
+	if (fcntl(SPOOL_FD, F_DUPFD_CLOEXEC, 0) < 0)
+		return err_errno(e, "cannot keep the lock of the spool");
+	return 0;
+}
+
+static int
+start(struct store *s, const char *argv0, struct err *e)
+{
+	struct role_needs needs = {.root_fd = SPOOL_FD,
+	    .descriptors = DESCRIPTORS,
+	    .file_size = UINT64_MAX};
+
+	(void)umask(077);
+	if (role_take(&s->role, IPC_STORE, argv0, IPC_STORE_SETTINGS, e) != 0)
+		return -1;
+	s->settings = s->role.settings.store_settings;
+	s->started_us = clock_wall_us();
+	if (get_memory(s, e) != 0 || loop_open(&s->loop, s, e) != 0 ||
+	    database_setup(e) != 0 || keep_lock(e) != 0 ||
+	    role_restrict(&s->role, &needs, e) != 0)
+		return -1;
+	keep_open_links(s);
+	keep_open_spool(s);
+	s->monitor_watch = (struct loop_watch){s->role.monitor.fd, on_monitor};
+	if (loop_add(&s->loop, &s->monitor_watch, EPOLLIN) != 0)
+		return err_errno(e, "cannot watch the monitor");
+	if (s->role.n_fds > 1 && tools_open(s, SOCKET_FD, e) != 0)
+		return -1;
+	s->loop.after_round = after_round;
+	s->loop.on_due = on_due;
+	loop_wake_at(&s->loop, 1);
+	return role_ready(&s->role, !s->ready, e);
+}
+
+static void
+end(struct store *s)
+{
+	/* What workers sent before they ended. */
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		if (s->workers[i].channel.fd >= 0)
+			worker_end(&s->workers[i]);
+	if (spool_is_open(&s->spool) &&
+	    (s->spool.in_transaction || spool_has_unsaved_counts(&s->spool)))
+		keep_tend(s);
+	/* Closing the last connection checkpoints the log and removes it. */
+	spool_close(&s->spool);
+	links_close(&s->links);
+}
+
+int
+store_main(const char *argv0)
+{
+	struct err e;
+
+	if (start(&store, argv0, &e) != 0 || loop_run(&store.loop, &e) != 0)
+		role_fatal(&e);
+	end(&store);
+	return EX_OK;
+}

@@ -1,0 +1,297 @@
+/*
+ * tool.c - store.sock: what people and their scripts ask
+ *
+ * Runs in the store. Who may ask is decided by the uid that the kernel gives
+ * (SO_PEERCRED). One question, one answer; a client that does not read its
+ * answer is closed.
+ */
+#include "store/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/array.h"
+#include "base/fd.h"
+
+static void
+tool_end(struct tool *t)
+{
+	(void)loop_remove(&t->store->loop, &t->watch);
+	fd_close(&t->channel.fd);
+	t->watch.fd = -1;
+}
+
+static void
+answer(struct tool *t, enum ipc_type type, const void *body)
+{
+	if (ipc_send(&t->channel, t->store->scratch, type, body, -1) != IPC_OK)
+		tool_end(t);
+}
+
+static void
+refuse(struct tool *t, const char *reason)
+{
+	struct ipc_refusal body = {span_of(reason)};
+
+	answer(t, IPC_REFUSAL, &body);
+}
+
+/* --- status ------------------------------------------------------------ */
+
+static struct ipc_list
+list_counters(const struct store *s, uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_of(bytes, size);
+
+	for (uint8_t i = 0; i < COUNTER_N; i++) {
+		struct ipc_counter_row row = {
+		    i, workers_counter(s, (enum counter)i)};
+
+		(void)ipc_put(&w, &ipc_counter_row_record, &row);
+	}
+	return (struct ipc_list){COUNTER_N, writer_span(&w)};
+}
+
+static void
+on_status_get(struct tool *t, const union ipc_body *body)
+{
+	struct store *s = t->store;
+	const struct spool_counts *c = &s->spool.now;
+	uint8_t counters[COUNTER_N * 16];
+	struct ipc_status status = {
+	    .mode = s->settings.mode,
+	    .ready = s->ready,
+	    .reason = span_of(s->reason),
+	    .started_us = s->started_us,
+	    .accepted = c->accepted,
+	    .written = c->written,
+	    .unmatched = c->unmatched,
+	    .duplicates = c->duplicates,
+	    .set_aside = c->set_aside,
+	    .expired = c->expired,
+	    .pending = c->pending,
+	    .lost = c->lost,
+	    .late = c->late,
+	    .last_seq = c->last_seq,
+	    .spool_bytes = spool_size(&s->spool),
+	    .max_size = s->settings.max_size,
+	    .servers = s->n_servers,
+	    .links = s->links.n_links,
+	    .counters = list_counters(s, counters, sizeof(counters)),
+	    .roles = s->role_rows,
+	};
+
+	(void)body;
+	for (size_t i = 0; i < sizeof(status.node); i++)
+		status.node[i] = s->spool.node[i];
+	answer(t, IPC_STATUS, &status);
+}
+
+/* --- links ------------------------------------------------------------- */
+
+static void
+on_link_add(struct tool *t, const union ipc_body *body)
+{
+	struct store *s = t->store;
+	char token_made[LINKS_TOKEN_MADE];
+	struct ipc_link_added added;
+	enum database_result r;
+	bool new_server;
+	struct err e;
+
+	if (s->settings.mode != IPC_MODE_STANDALONE) {
+		refuse(t, "with [postal] mode = mysql, links come from "
+			  "Postal and are not added here");
+		return;
+	}
+	if (links_add_row(&s->links, &body->link_add, token_made, &added,
+		&new_server, &r, &e) != 0) {
+		refuse(t, e.text);
+		if (r == DATABASE_DAMAGED)
+			keep_replace_links(s, &e);
+		return;
+	}
+	if (new_server) {
+		keep_load_servers(s);
+		workers_send_servers(s, NULL);
+	}
+	answer(t, IPC_LINK_ADDED, &added);
+}
+
+/* --- events ------------------------------------------------------------ */
+
+struct page {
+	struct writer rows;
+	uint16_t count;
+	struct store *store;
+};
+
+static bool
+put_row(void *owner, struct ipc_event_row *row)
+{
+	struct page *p = owner;
+
+	if (row->kind == IPC_EVENT_CLICK)
+		row->url = links_url(&p->store->links, row->link_id);
+	if (ipc_put(&p->rows, &ipc_event_row_record, row) != 0)
+		return false;
+	links_release(&p->store->links);
+	p->count++;
+	return true;
+}
+
+static void
+on_events_get(struct tool *t, const union ipc_body *body)
+{
+	struct store *s = t->store;
+	struct page p = {writer_of(s->page, IPC_RECORD_MAX - 16), 0, s};
+	struct ipc_event_rows rows;
+	struct err e;
+
+	if (!spool_is_open(&s->spool)) {
+		refuse(t, s->reason);
+		return;
+	}
+	if (spool_page(&s->spool, body->events_get.after_seq,
+		body->events_get.most, put_row, &p, &e) != DATABASE_OK) {
+		refuse(t, e.text);
+		return;
+	}
+	rows.rows = (struct ipc_list){p.count, writer_span(&p.rows)};
+	answer(t, IPC_EVENT_ROWS, &rows);
+}
+
+/* --- the socket -------------------------------------------------------- */
+
+static void
+on_hello(struct tool *t, const union ipc_body *body)
+{
+	char reason[160];
+
+	t->greeted = body->hello.version == IPC_VERSION;
+	if (t->greeted)
+		return;
+	(void)snprintf(reason, sizeof(reason),
+	    "this command speaks version %" PRIu32
+	    " of the protocol, the daemon version %d; restart the daemon "
+	    "after an upgrade",
+	    body->hello.version, IPC_VERSION);
+	refuse(t, reason);
+}
+
+static const struct {
+	enum ipc_type type;
+	void (*handle)(struct tool *t, const union ipc_body *body);
+} handlers[] = {
+    {IPC_HELLO, on_hello},
+    {IPC_STATUS_GET, on_status_get},
+    {IPC_LINK_ADD, on_link_add},
+    {IPC_EVENTS_GET, on_events_get},
+};
+
+static void
+handle(struct tool *t, const struct ipc_received *in)
+{
+	if (t->greeted == (in->message->type == IPC_HELLO)) {
+		log_warn("close tool uid=%d reason=\"%s\"", (int)t->uid,
+		    ipc_breach_text(IPC_BREACH_ORDER));
+		tool_end(t);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LENGTH(handlers); i++)
+		if (handlers[i].type == in->message->type)
+			handlers[i].handle(t, &in->body);
+}
+
+static void
+on_tool(struct loop_watch *watch, uint32_t events)
+{
+	struct tool *t = (struct tool *)watch;
+	struct ipc_received in;
+
+	(void)events;
+	switch (ipc_receive(&t->channel, t->store->buffer, &in)) {
+	case IPC_OK:
+		handle(t, &in);
+		break;
+	case IPC_AGAIN:
+		break;
+	case IPC_BREACH:
+		log_warn("close tool uid=%d message=%s reason=\"%s\"",
+		    (int)t->uid, in.message == NULL ? "?" : in.message->name,
+		    ipc_breach_text(in.breach));
+		tool_end(t);
+		break;
+	default:
+		tool_end(t);
+	}
+}
+
+static bool
+may_ask(const struct store *s, uid_t uid)
+{
+	return uid == 0 || uid == s->settings.store_uid;
+}
+
+void
+tool_add(struct store *s, int fd, uid_t uid)
+{
+	char reason[128];
+	struct tool *t = NULL;
+
+	for (size_t i = 0; i < TOOLS_MAX && t == NULL; i++)
+		if (s->tools[i].channel.fd < 0)
+			t = &s->tools[i];
+	if (t == NULL) {
+		log_warn("close tool uid=%d reason=\"more than %d at once\"",
+		    (int)uid, TOOLS_MAX);
+		fd_close(&fd);
+		return;
+	}
+	*t = (struct tool){.watch = {fd, on_tool},
+	    .store = s,
+	    .channel = {fd, IPC_STORE, IPC_TOOL},
+	    .uid = uid};
+	if (!may_ask(s, uid)) {
+		(void)snprintf(reason, sizeof(reason),
+		    "only root and uid %d may ask here; you are uid %d",
+		    (int)s->settings.store_uid, (int)uid);
+		refuse(t, reason);
+		tool_end(t);
+		return;
+	}
+	if (loop_add(&s->loop, &t->watch, EPOLLIN) != 0)
+		tool_end(t);
+}
+
+static void
+on_socket(struct loop_watch *watch, uint32_t events)
+{
+	struct store *s =
+	    (struct store *)(void *)((char *)watch -
+				     offsetof(struct store, socket_watch));
+	struct ucred who;
+	socklen_t len = sizeof(who);
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0) {
+		fd_close(&fd);
+		return;
+	}
+	tool_add(s, fd, who.uid);
+}
+
+int
+tools_open(struct store *s, int fd, struct err *e)
+{
+	s->socket_watch = (struct loop_watch){fd, on_socket};
+	if (loop_add(&s->loop, &s->socket_watch, EPOLLIN) != 0)
+		return err_errno(e, "cannot watch store.sock");
+	return 0;
+}

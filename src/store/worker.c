@@ -1,0 +1,293 @@
+/*
+ * worker.c - the store's channels to web workers
+ *
+ * Runs in the store, the stronger side: a worker that breaks a rule is named,
+ * parted from, and the monitor asked to replace it; the others do not notice.
+ */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/array.h"
+#include "base/fd.h"
+
+/* Messages of one worker in a round; the rest waits in the socket. */
+#define MESSAGES_A_ROUND 64
+
+/* --- life -------------------------------------------------------------- */
+
+void
+worker_end(struct worker *w)
+{
+	struct store *s = w->store;
+
+	/* A batch that came before the end of the channel still counts; it
+	 * is stored now, because nobody will send it again. */
+	if (w->under_way)
+		keep_round(s);
+	for (size_t i = 0; i < COUNTER_N; i++)
+		s->ended_counters[i] += w->counters[i];
+	(void)loop_remove(&s->loop, &w->watch);
+	fd_close(&w->channel.fd);
+	free(w->bytes);
+	*w = (struct worker){.watch = {.fd = -1}, .channel = {.fd = -1}};
+}
+
+static void
+part_from(struct worker *w, const struct ipc_message *m, unsigned int breach)
+{
+	struct store *s = w->store;
+	struct ipc_replace body = {w->instance, (uint8_t)breach};
+
+	log_err("replace peer=web[%u] message=%s reason=\"%s\"", w->index,
+	    m == NULL ? "?" : m->name, ipc_breach_text(breach));
+	w->under_way = false;
+	(void)ipc_send(&s->role.monitor, s->scratch, IPC_REPLACE, &body, -1);
+	worker_end(w);
+}
+
+/* --- what a worker may say --------------------------------------------- */
+
+/* 0, or the breach. */
+typedef unsigned int worker_handler(
+    struct worker *w, const union ipc_body *body);
+
+static unsigned int
+check_batch(struct worker *w, const struct ipc_events *batch)
+{
+	struct cursor c = cursor_of(batch->rows.records);
+	struct ipc_event event;
+
+	if (w->under_way)
+		return IPC_BREACH_FLOOD;
+	/* Over a fresh channel the store may have forgotten refused batches,
+	 * never stored ones. */
+	if (w->is_new ? batch->number < w->last_number
+		      : batch->number != w->last_number + 1)
+		return IPC_BREACH_ORDER;
+	for (size_t i = 0; i < batch->rows.count; i++) {
+		ipc_next(&c, &ipc_event_record, &event);
+		if (keep_server(w->store, event.server_id) == NULL)
+			return IPC_BREACH_FORM;
+	}
+	return 0;
+}
+
+static unsigned int
+on_events(struct worker *w, const union ipc_body *body)
+{
+	const struct ipc_events *batch = &body->events;
+	struct ipc_stored done = {batch->number, IPC_STORED_YES};
+	unsigned int breach = check_batch(w, batch);
+
+	if (breach != 0)
+		return breach;
+	if (w->is_new && batch->number == w->last_number) {
+		/* Committed before the store that took it ended. */
+		w->is_new = false;
+		(void)ipc_send(
+		    &w->channel, w->store->scratch, IPC_STORED, &done, -1);
+		return 0;
+	}
+	w->is_new = false;
+	w->batch = *batch;
+	memcpy(w->bytes, batch->rows.records.p, batch->rows.records.len);
+	w->batch.rows.records.p = w->bytes;
+	w->under_way = true;
+	return 0;
+}
+
+static unsigned int
+on_link(struct worker *w, const union ipc_body *body)
+{
+	struct store *s = w->store;
+	struct ipc_linked answer = {.ask = body->link.ask};
+	struct links_row row;
+	struct err e;
+
+	switch (links_find_row(
+	    &s->links, body->link.server_id, body->link.token, &row, &e)) {
+	case LINKS_FOUND:
+		answer.status = IPC_LINKED_FOUND;
+		answer.link_id = row.id;
+		answer.message_id = row.message_id;
+		answer.has_message = row.has_message;
+		answer.url = row.url;
+		break;
+	case LINKS_NONE:
+		answer.status = IPC_LINKED_NONE;
+		break;
+	case LINKS_DAMAGED:
+		keep_replace_links(s, &e);
+		answer.status = IPC_LINKED_UNAVAILABLE;
+		break;
+	default:
+		answer.status = IPC_LINKED_UNAVAILABLE;
+	}
+	/* No room: it does not read its answers; its visitor gets 503. */
+	(void)ipc_send(&w->channel, s->scratch, IPC_LINKED, &answer, -1);
+	links_release(&s->links);
+	return 0;
+}
+
+static unsigned int
+on_counters(struct worker *w, const union ipc_body *body)
+{
+	struct cursor c = cursor_of(body->counters.rows.records);
+	uint64_t lost = w->counters[COUNTER_EVENTS_LOST];
+	uint64_t late = w->counters[COUNTER_EVENTS_LATE];
+	struct ipc_counter_row row;
+
+	for (size_t i = 0; i < body->counters.rows.count; i++) {
+		ipc_next(&c, &ipc_counter_row_record, &row);
+		/* Totals only grow; less is nonsense. */
+		if (row.value < w->counters[row.counter])
+			return IPC_BREACH_ORDER;
+		w->counters[row.counter] = row.value;
+	}
+	spool_count_lost(
+	    &w->store->spool, w->counters[COUNTER_EVENTS_LOST] - lost);
+	spool_count_late(
+	    &w->store->spool, w->counters[COUNTER_EVENTS_LATE] - late);
+	return 0;
+}
+
+static const struct {
+	enum ipc_type type;
+	worker_handler *handle;
+} handlers[] = {
+    {IPC_EVENTS, on_events},
+    {IPC_LINK, on_link},
+    {IPC_COUNTERS, on_counters},
+};
+
+static unsigned int
+handle(struct worker *w, const struct ipc_received *in)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(handlers); i++)
+		if (handlers[i].type == in->message->type)
+			return handlers[i].handle(w, &in->body);
+	return IPC_BREACH_TYPE;
+}
+
+static void
+on_channel(struct loop_watch *watch, uint32_t events)
+{
+	struct worker *w = (struct worker *)watch;
+	struct store *s = w->store;
+	struct ipc_received in;
+	unsigned int breach;
+
+	(void)events;
+	for (int i = 0; i < MESSAGES_A_ROUND; i++) {
+		switch (ipc_receive(&w->channel, s->buffer, &in)) {
+		case IPC_AGAIN:
+			return;
+		case IPC_CLOSED:
+			worker_end(w);
+			return;
+		case IPC_BREACH:
+			part_from(w, in.message, in.breach);
+			return;
+		default:
+			breach = handle(w, &in);
+			if (breach == 0)
+				break;
+			part_from(w, in.message, breach);
+			return;
+		}
+	}
+}
+
+void
+worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
+{
+	struct worker *w = NULL;
+
+	for (size_t i = 0; i < WORKERS_MAX && w == NULL; i++)
+		if (s->workers[i].channel.fd < 0)
+			w = &s->workers[i];
+	if (w == NULL) {
+		log_err("channel peer=web[%u]: too many workers", o->index);
+		fd_close(&fd);
+		return;
+	}
+	*w = (struct worker){.watch = {fd, on_channel},
+	    .store = s,
+	    .channel = {fd, IPC_STORE, IPC_WEB},
+	    .index = o->index,
+	    .instance = o->instance,
+	    .is_new = true,
+	    .bytes = malloc(IPC_BATCH_BYTES_MAX)};
+	w->last_number = spool_worker_number(&s->spool, o->instance);
+	if (w->bytes == NULL || loop_add(&s->loop, &w->watch, EPOLLIN) != 0) {
+		log_err("channel peer=web[%u]: no memory", o->index);
+		worker_end(w);
+		return;
+	}
+	workers_send_servers(s, w);
+}
+
+/* --- servers ----------------------------------------------------------- */
+
+static int
+send_part(struct store *s, struct worker *w, struct ipc_servers *part,
+    struct writer *rows, bool last)
+{
+	part->rows.records = writer_span(rows);
+	if (last)
+		part->flags |= IPC_SERVERS_LAST;
+	if (ipc_send(&w->channel, s->scratch, IPC_SERVERS, part, -1) != IPC_OK)
+		return -1;
+	part->flags = 0;
+	part->rows.count = 0;
+	rows->len = 0;
+	return 0;
+}
+
+static int
+send_servers(struct store *s, struct worker *w)
+{
+	struct ipc_servers part = {.flags = IPC_SERVERS_FIRST};
+	/* Room for the message's own fields in front of its rows. */
+	struct writer rows = writer_of(s->page, IPC_RECORD_MAX - 16);
+
+	for (size_t i = 0; i < s->n_servers; i++) {
+		const struct server_name *name = &s->servers[i];
+		struct ipc_server_row row = {
+		    name->id, {name->token, name->len}};
+
+		if (ipc_put(&rows, &ipc_server_row_record, &row) != 0) {
+			if (send_part(s, w, &part, &rows, false) != 0)
+				return -1;
+			(void)ipc_put(&rows, &ipc_server_row_record, &row);
+		}
+		part.rows.count++;
+	}
+	return send_part(s, w, &part, &rows, true);
+}
+
+void
+workers_send_servers(struct store *s, struct worker *only)
+{
+	for (size_t i = 0; i < WORKERS_MAX; i++) {
+		struct worker *w = &s->workers[i];
+
+		if (w->channel.fd < 0 || (only != NULL && only != w))
+			continue;
+		if (send_servers(s, w) != 0)
+			part_from(w, NULL, IPC_BREACH_FLOOD);
+	}
+}
+
+uint64_t
+workers_counter(const struct store *s, enum counter c)
+{
+	uint64_t n = s->ended_counters[c];
+
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		n += s->workers[i].counters[c];
+	return n;
+}

@@ -1,0 +1,376 @@
+"""Starts the real binary and asks it as a stranger would.
+
+Every test gets a `tracker` factory. What it started is ended, by pid, when
+the test ends, and three things are then checked of every daemon: that its
+numbers obey the conservation law, that no sanitizer spoke, and that nothing
+died that the test did not expect to die.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
+PEER = os.environ.get("PEER", "build/peer")
+WAIT_SECONDS = 20
+
+
+def wait_for(condition, what, seconds=WAIT_SECONDS):
+    """Waits until condition() is true and returns what it gave."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.005)
+
+
+def free_port(family=socket.AF_INET, host="127.0.0.1"):
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+class Reply:
+    def __init__(self, status, reason, headers, body):
+        self.status = status
+        self.reason = reason
+        self.headers = headers  # list of (name, value)
+        self.body = body
+
+    def header(self, name):
+        values = [v for n, v in self.headers if n.lower() == name.lower()]
+        assert len(values) <= 1, f"{name} twice: {values}"
+        return values[0] if values else None
+
+
+class Connection:
+    """A raw HTTP connection: sends bytes as they are, reads replies."""
+
+    def __init__(self, address, source=None):
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_STREAM)
+        self.sock.settimeout(WAIT_SECONDS)
+        if source:
+            self.sock.bind((source, 0))
+        self.sock.connect(address)
+        self.buffer = b""
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def _more(self):
+        data = self.sock.recv(65536)
+        self.buffer += data
+        return data
+
+    def reply(self, head=False):
+        """The next reply, or None when the connection was closed."""
+        while b"\r\n\r\n" not in self.buffer:
+            try:
+                if not self._more():
+                    assert self.buffer == b"", self.buffer
+                    return None
+            except ConnectionResetError:
+                return None
+        raw, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        lines = raw.decode("latin-1").split("\r\n")
+        match = re.fullmatch(r"HTTP/1\.1 (\d{3}) (.+)", lines[0])
+        assert match, lines[0]
+        headers = [tuple(line.split(": ", 1)) for line in lines[1:]]
+        reply = Reply(int(match[1]), match[2], headers, b"")
+        length = 0 if head else int(reply.header("Content-Length"))
+        while len(self.buffer) < length:
+            assert self._more(), "closed inside a body"
+        reply.body, self.buffer = self.buffer[:length], self.buffer[length:]
+        return reply
+
+    def is_closed(self):
+        """Waits for the peer to close; false when it sends more."""
+        try:
+            return self.buffer == b"" and self._more() == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Tracker:
+    """One daemon with its own ports, spool and socket."""
+
+    def __init__(self, directory, settings=None, command=(), env=None):
+        self.directory = Path(directory)
+        self.port = free_port()
+        self.settings = {
+            "http": {"listen": f"127.0.0.1:{self.port}"},
+            "spool": {
+                "directory": str(self.directory / "spool"),
+                "socket": str(self.directory / "store.sock"),
+                # A loaded machine is no reason for a test to see `late`.
+                "max_wait": "10s",
+            },
+        }
+        for section, keys in (settings or {}).items():
+            self.settings.setdefault(section, {}).update(keys)
+        self.conf = self.directory / "tracker.conf"
+        self.log_path = self.directory / "log"
+        self.command = list(command)
+        self.env = dict(os.environ if env is None else env)
+        self.process = None
+        self.may_die = False
+        self.notify = None
+        self.write_conf()
+
+    def write_conf(self):
+        text = ""
+        for section, keys in self.settings.items():
+            text += f"[{section}]\n"
+            text += "".join(f"{k} = {v}\n" for k, v in keys.items())
+        self.conf.write_text(text)
+
+    @property
+    def spool(self):
+        return Path(self.settings["spool"]["directory"])
+
+    def start(self, wait=True):
+        path = str(self.directory / "notify.sock")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(path)
+        self.notify.setblocking(False)
+        self.notified = ""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command + [TRACKER, "run", "-c", str(self.conf)],
+                stderr=log,
+                stdout=log,
+                stdin=subprocess.DEVNULL,
+                env={**self.env, "NOTIFY_SOCKET": path},
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def read_notify(self):
+        try:
+            while True:
+                self.notified += self.notify.recv(4096).decode() + "\n"
+        except BlockingIOError:
+            return self.notified
+
+    def wait_ready(self, times=1):
+        def ready():
+            code = self.process.poll()
+            assert code is None, f"exit {code}:\n{self.log()}"
+            return self.read_notify().count("READY=1") >= times
+
+        try:
+            wait_for(ready, "READY=1")
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.log()}") from None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, pattern, seconds=WAIT_SECONDS):
+        """Waits for a line; returns the match."""
+        try:
+            return wait_for(
+                lambda: re.search(pattern, self.log()), pattern, seconds
+            )
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.log()}") from None
+
+    # --- asking ---------------------------------------------------------
+
+    def connect(self, host="127.0.0.1", source=None):
+        return Connection((host, self.port), source)
+
+    def raw(self, data, head=False):
+        """Sends bytes on a new connection, returns the reply."""
+        with self.connect() as c:
+            c.send(data)
+            return c.reply(head)
+
+    def get(self, target, headers=(), method="GET"):
+        lines = [f"{method} {target} HTTP/1.1", "Host: track.example.com"]
+        lines += [f"{n}: {v}" for n, v in headers]
+        data = "\r\n".join(lines + ["Connection: close", "", ""])
+        return self.raw(data.encode("latin-1"), head=method == "HEAD")
+
+    def cli(self, *args, check=True):
+        r = subprocess.run(
+            [TRACKER, *args, "-c", str(self.conf)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check:
+            assert r.returncode == 0, (args, r.stdout, r.stderr)
+        return r
+
+    def link(self, server, token=None, url="https://example.com/"):
+        args = ["link", "add", "--server", server]
+        if token:
+            args += ["--token", token]
+        return self.cli(*args, url).stdout.strip()
+
+    def events(self, *args):
+        out = self.cli("events", "--json", *args).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
+    def status(self):
+        return json.loads(self.cli("status", "--json").stdout)
+
+    # --- processes ------------------------------------------------------
+
+    def roles(self):
+        """pid by name ("web[0]") of the living roles."""
+        found = {}
+        children = Path(
+            f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        )
+        for pid in children.read_text().split():
+            try:
+                cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue
+            match = re.match(rb"postal-tracker: (\S+?)\0", cmdline)
+            if match:
+                found[match[1].decode()] = int(pid)
+        return found
+
+    def wait_role(self, name, other_than=None):
+        """Waits until the role runs (again) and is ready."""
+
+        def running():
+            pid = self.roles().get(name)
+            ready = re.search(
+                rf"ready role={re.escape(name)} pid={pid}\b", self.log()
+            )
+            return pid if pid and pid != other_than and ready else None
+
+        return wait_for(running, f"{name} to run")
+
+    # --- ending ---------------------------------------------------------
+
+    def stop(self):
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(WAIT_SECONDS)
+        assert code == 0, f"exit {code}:\n{self.log()}"
+
+    def kill_all(self):
+        """As a power cut for the processes: all at once."""
+        pids = [self.process.pid, *self.roles().values()]
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait(WAIT_SECONDS)
+        for pid in pids[1:]:
+            wait_for(lambda p=pid: not is_alive(p), f"pid {pid} to end")
+
+    def finish(self):
+        """What has to hold of every daemon when a test ends."""
+        try:
+            if self.process and self.process.poll() is None:
+                check_law(self.status())
+                self.stop()
+        finally:
+            if self.process and self.process.poll() is None:
+                self.kill_all()
+            if self.notify:
+                self.notify.close()
+        log = self.log() if self.log_path.exists() else ""
+        assert "Sanitizer" not in log and "runtime error" not in log, log
+        if not self.may_die:
+            assert "died role=" not in log, log
+
+
+def is_alive(pid):
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def check_law(status):
+    parts = (
+        "written unmatched duplicates set_aside expired pending lost".split()
+    )
+    total = sum(status[p] for p in parts)
+    assert status["accepted"] == total, status
+
+
+@pytest.fixture
+def work():
+    """A directory that the roles' users may enter."""
+    path = tempfile.mkdtemp(prefix="tracker-test-")
+    os.chmod(path, 0o755)
+    yield Path(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_tracker(work):
+    """make_tracker(settings) gives a daemon that is not started yet."""
+    made = []
+
+    def make(settings=None, name=None, **kwargs):
+        directory = work / (name or f"t{len(made)}")
+        directory.mkdir()
+        os.chmod(directory, 0o755)
+        made.append(Tracker(directory, settings, **kwargs))
+        return made[-1]
+
+    yield make
+    errors = []
+    for t in made:
+        try:
+            t.finish()
+        except AssertionError as e:
+            errors.append(str(e))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def tracker(make_tracker):
+    """A running daemon with one server and one link."""
+    t = make_tracker().start()
+    assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
+    wait_for(
+        lambda: t.get("/ctqu6f/nope").body == b"Link not found",
+        "the workers to know the server",
+    )
+    return t
+
+
+@pytest.fixture(scope="session", autouse=True)
+def root():
+    assert os.geteuid() == 0, (
+        "the system tests change users, roots and mounts: run them as root"
+    )

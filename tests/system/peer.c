@@ -1,0 +1,337 @@
+/*
+ * peer.c - a hijacked web worker, against the real store
+ *
+ * Starts the store role of the real binary as the monitor would, gives it two
+ * workers, and misbehaves as one of them. The other one has to be served all
+ * the time, the store has to ask for the replacement of the bad one, with the
+ * right identity and reason, and to go on.
+ *
+ * usage: peer TRACKER SPOOL_DIRECTORY ATTACK
+ * prints one line a step; exit 0 when the store did all of that.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/fd.h"
+#include "ipc/channel.h"
+#include "monitor/place.h"
+#include "monitor/spawn.h"
+
+#define WAIT_MS 10000
+#define GOOD 1001
+#define BAD 2002
+#define STORE_ID 60982
+
+struct scene {
+	struct ipc_channel monitor, good, bad;
+	pid_t store;
+	uint32_t server_id;
+	uint64_t good_number;
+};
+
+static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
+
+static void
+stop_with(const char *what)
+{
+	(void)fprintf(stderr, "peer: %s\n", what);
+	exit(1);
+}
+
+static enum ipc_result
+receive(const struct ipc_channel *c, struct ipc_received *in)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
+	if (poll(&p, 1, WAIT_MS) != 1)
+		stop_with("the store does not answer");
+	return ipc_receive(c, buffer, in);
+}
+
+/* The next message of one type; others before it are passed over. */
+static struct ipc_received
+expect(const struct ipc_channel *c, enum ipc_type type)
+{
+	struct ipc_received in;
+
+	do
+		if (receive(c, &in) != IPC_OK)
+			stop_with("a channel was closed");
+	while (in.message->type != type);
+	return in;
+}
+
+static void
+send_message(
+    const struct ipc_channel *c, enum ipc_type type, const void *body, int fd)
+{
+	if (ipc_send(c, scratch, type, body, fd) != IPC_OK)
+		stop_with("cannot send");
+}
+
+/* --- the scene --------------------------------------------------------- */
+
+static struct ipc_channel
+offer(const struct scene *s, unsigned int role, uint64_t instance)
+{
+	struct ipc_channel_offer body = {(uint8_t)role, 0, instance};
+	struct err e;
+	int pair[2];
+
+	if (fd_seqpacket_pair(pair, &e) != 0)
+		stop_with(e.text);
+	send_message(&s->monitor, IPC_CHANNEL, &body, pair[1]);
+	fd_close(&pair[1]);
+	return (struct ipc_channel){pair[0], role, IPC_STORE};
+}
+
+static void
+start_store(struct scene *s, const char *tracker, const char *directory)
+{
+	struct ipc_store_settings settings = {.mode = IPC_MODE_STANDALONE,
+	    .durability = IPC_DURABILITY_SYNC,
+	    .max_size = UINT64_C(1) << 30,
+	    .retention_ms = UINT64_C(86400000),
+	    .store_uid = STORE_ID,
+	    .forwarder_uid = STORE_ID + 1,
+	    .log_level = 6};
+	struct config_user owner = {STORE_ID, STORE_ID, false};
+	struct spawn spawn = {.role = IPC_STORE,
+	    .params = {.flags = IPC_PARAM_ROOT,
+		.log_level = 6,
+		.uid = STORE_ID,
+		.gid = STORE_ID},
+	    .settings_type = IPC_STORE_SETTINGS,
+	    .settings = &settings};
+	int self = open(tracker, O_PATH | O_CLOEXEC), spool = -1;
+	struct err e;
+
+	if (self < 0)
+		stop_with("cannot open the binary");
+	if (place_open_spool(directory, &owner, &spool, &e) != 0)
+		stop_with(e.text);
+	spawn.fds = &spool;
+	spawn.n_fds = 1;
+	if (spawn_role(self, &spawn, &s->store, &s->monitor, &e) != 0)
+		stop_with(e.text);
+	fd_close(&self);
+	(void)expect(&s->monitor, IPC_READY);
+}
+
+static void
+learn_server(struct scene *s, const struct ipc_servers *servers)
+{
+	struct cursor c = cursor_of(servers->rows.records);
+	struct ipc_server_row row;
+
+	for (size_t i = 0; i < servers->rows.count; i++) {
+		ipc_next(&c, &ipc_server_row_record, &row);
+		s->server_id = row.id;
+	}
+}
+
+static void
+add_link(struct scene *s)
+{
+	struct ipc_channel tool = offer(s, IPC_TOOL, 1);
+	struct ipc_hello hello = {IPC_VERSION};
+	struct ipc_link_add add = {span_of("demo"), span_of("token"),
+	    span_of("https://example.com/")};
+	struct ipc_received in;
+
+	send_message(&tool, IPC_HELLO, &hello, -1);
+	send_message(&tool, IPC_LINK_ADD, &add, -1);
+	if (receive(&tool, &in) != IPC_OK ||
+	    in.message->type != IPC_LINK_ADDED)
+		stop_with("the link was not added");
+	fd_close(&tool.fd);
+}
+
+/* --- what a good worker does ------------------------------------------- */
+
+static void
+send_batch(const struct ipc_channel *c, uint64_t number, uint32_t server_id)
+{
+	static uint8_t rows[256];
+	struct writer w = writer_of(rows, sizeof(rows));
+	struct ipc_event event = {.at_us = 1700000000000000,
+	    .kind = IPC_EVENT_OPEN,
+	    .method = IPC_METHOD_GET,
+	    .server_id = server_id,
+	    .token = span_of("message")};
+	struct ipc_events body = {.number = number, .rows = {.count = 1}};
+
+	(void)ipc_put(&w, &ipc_event_record, &event);
+	body.rows.records = writer_span(&w);
+	send_message(c, IPC_EVENTS, &body, -1);
+}
+
+static void
+use_good_worker(struct scene *s, const char *when)
+{
+	struct ipc_link link = {7, s->server_id, span_of("token")};
+	struct ipc_received in;
+
+	send_batch(&s->good, ++s->good_number, s->server_id);
+	in = expect(&s->good, IPC_STORED);
+	if (in.body.stored.number != s->good_number ||
+	    in.body.stored.status != IPC_STORED_YES)
+		stop_with("the good worker's batch was not stored");
+	send_message(&s->good, IPC_LINK, &link, -1);
+	in = expect(&s->good, IPC_LINKED);
+	if (in.body.linked.status != IPC_LINKED_FOUND)
+		stop_with("the good worker's link was not found");
+	(void)printf("good worker served %s\n", when);
+}
+
+/* --- attacks ----------------------------------------------------------- */
+
+static void
+send_bytes(const struct ipc_channel *c, const void *bytes, size_t len)
+{
+	if (ipc_send_record(c, (struct span){bytes, len}, -1) != IPC_OK)
+		stop_with("cannot send");
+}
+
+/* A message that only the monitor may send. */
+static void
+attack_type(struct scene *s)
+{
+	struct ipc_roles body = {.rows = {0, {NULL, 0}}};
+
+	send_message(&s->bad, IPC_ROLES, &body, -1);
+}
+
+static void
+attack_unknown_type(struct scene *s)
+{
+	send_bytes(&s->bad, "\xff\xff", 2);
+}
+
+static void
+attack_size(struct scene *s)
+{
+	static uint8_t big[IPC_RECORD_MAX];
+
+	big[0] = IPC_EVENTS;
+	send_bytes(&s->bad, big, IPC_BATCH_BYTES_MAX + 1);
+}
+
+static void
+attack_form(struct scene *s)
+{
+	static const uint8_t kind_9[] = {IPC_LINK, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+	    1, 0, 0, 0, 200, 'x'};
+
+	send_bytes(&s->bad, kind_9, sizeof(kind_9));
+}
+
+static void
+attack_order(struct scene *s)
+{
+	send_batch(&s->bad, 5, s->server_id);
+}
+
+static void
+attack_server(struct scene *s)
+{
+	send_batch(&s->bad, 1, s->server_id + 4711);
+}
+
+static void
+attack_descriptor(struct scene *s)
+{
+	struct ipc_link link = {7, s->server_id, span_of("token")};
+
+	send_message(&s->bad, IPC_LINK, &link, STDERR_FILENO);
+}
+
+static void
+attack_flood(struct scene *s)
+{
+	/* Stopped, so that all of them are there when it looks. */
+	(void)kill(s->store, SIGSTOP);
+	for (uint64_t i = 1; i <= 50; i++)
+		send_batch(&s->bad, i, s->server_id);
+	(void)kill(s->store, SIGCONT);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct scene *s);
+	unsigned int reason;
+} attacks[] = {
+    {"type", attack_type, IPC_BREACH_TYPE},
+    {"unknown-type", attack_unknown_type, IPC_BREACH_TYPE},
+    {"size", attack_size, IPC_BREACH_SIZE},
+    {"form", attack_form, IPC_BREACH_FORM},
+    {"order", attack_order, IPC_BREACH_ORDER},
+    {"server", attack_server, IPC_BREACH_FORM},
+    {"descriptor", attack_descriptor, IPC_BREACH_DESCRIPTORS},
+    {"flood", attack_flood, IPC_BREACH_FLOOD},
+};
+
+static void
+expect_replacement(struct scene *s, unsigned int reason)
+{
+	struct ipc_received in = expect(&s->monitor, IPC_REPLACE);
+
+	if (in.body.replace.instance != BAD)
+		stop_with("the wrong worker was accused");
+	if (in.body.replace.reason != reason) {
+		(void)fprintf(stderr, "peer: reason %u\n",
+		    in.body.replace.reason);
+		stop_with("the wrong reason was given");
+	}
+	while (receive(&s->bad, &in) == IPC_OK)
+		;
+	(void)printf("bad worker parted from: %s\n", ipc_breach_text(reason));
+}
+
+static void
+stop_store(struct scene *s)
+{
+	struct ipc_stop stop = {0};
+	int status = 0;
+
+	send_message(&s->monitor, IPC_STOP, &stop, -1);
+	if (waitpid(s->store, &status, 0) != s->store || status != 0)
+		stop_with("the store did not end well");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct scene s = {0};
+	struct ipc_received in;
+
+	if (argc != 4)
+		stop_with("usage: peer TRACKER SPOOL_DIRECTORY ATTACK");
+	start_store(&s, argv[1], argv[2]);
+	add_link(&s);
+	s.good = offer(&s, IPC_WEB, GOOD);
+	s.bad = offer(&s, IPC_WEB, BAD);
+	in = expect(&s.good, IPC_SERVERS);
+	learn_server(&s, &in.body.servers);
+	(void)expect(&s.bad, IPC_SERVERS);
+	use_good_worker(&s, "before");
+	for (size_t i = 0; i < ARRAY_LENGTH(attacks); i++) {
+		if (strcmp(attacks[i].name, argv[3]) != 0)
+			continue;
+		attacks[i].run(&s);
+		expect_replacement(&s, attacks[i].reason);
+		use_good_worker(&s, "after");
+		stop_store(&s);
+		return 0;
+	}
+	stop_with("there is no such attack");
+	return 1;
+}

@@ -1,0 +1,124 @@
+"""Attacks: a role that was taken over, seen from outside."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import PEER, TRACKER, wait_for
+
+INJECT = os.path.join(os.path.dirname(PEER), "inject")
+
+# Calls that no role behind a filter has any business with.
+FORBIDDEN = {
+    "socket": 41,
+    "connect": 42,
+    "bind": 49,
+    "clone": 56,
+    "fork": 57,
+    "execve": 59,
+    "kill": 62,
+    "ptrace": 101,
+    "setuid": 105,
+    "prctl": 157,
+    "chroot": 161,
+    "mount": 165,
+    "unshare": 272,
+    "execveat": 322,
+    "bpf": 321,
+    "io_uring_setup": 425,
+    "rt_sigaction": 13,
+}
+ONLY_WEB = {"open": 2, "openat": 257, "unlink": 87, "rename": 82}
+CASES = [("store[0]", n) for n in FORBIDDEN] + [
+    ("web[0]", n) for n in FORBIDDEN | ONLY_WEB
+]
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory):
+    """One daemon for all calls: it has to survive every one of them."""
+    from conftest import Tracker
+
+    directory = tmp_path_factory.mktemp("victim")
+    for parent in [directory, *directory.parents]:
+        if parent == Path("/tmp"):
+            break
+        os.chmod(parent, 0o755)
+    t = Tracker(directory, {"http": {"workers": "1"}})
+    t.may_die = True
+    t.start()
+    yield t
+    t.finish()
+
+
+@pytest.mark.parametrize("role, name", CASES)
+def test_forbidden_call(victim, role, name):
+    number = (FORBIDDEN | ONLY_WEB)[name]
+    pid = victim.wait_role(role)
+    subprocess.run([INJECT, str(pid), str(number)], check=True, timeout=30)
+    victim.wait_log(
+        rf'died role={re.escape(role)} pid={pid} '
+        rf'cause="refused system call {number} \({name}\)"'
+    )
+    victim.wait_role(role, other_than=pid)
+    assert victim.get("/").body == b"Hello."
+
+
+def test_an_allowed_call_is_no_crime(victim):
+    """Shows that the injection itself is not what kills the role."""
+    pid = victim.wait_role("web[0]")
+    before = victim.log().count("died role=web[0]")
+    subprocess.run([INJECT, str(pid), "39"], check=False, timeout=30)
+    # getpid is not in the policy of web either; read of nothing is.
+    pid = victim.wait_role("web[0]", other_than=pid)
+    assert victim.log().count("died role=web[0]") == before + 1
+    subprocess.run([INJECT, str(pid), "0"], check=True, timeout=30)
+    assert victim.get("/").body == b"Hello."
+    assert victim.roles()["web[0]"] == pid
+
+
+def test_kill_action(make_tracker):
+    t = make_tracker(
+        {"sandbox": {"action": "kill"}, "http": {"workers": "1"}}
+    )
+    t.may_die = True
+    t.start()
+    pid = t.wait_role("web[0]")
+    subprocess.run([INJECT, str(pid), "41"], check=True, timeout=30)
+    t.wait_log(rf'died role=web\[0\] pid={pid} cause="signal 31 \(refused')
+    t.wait_role("web[0]", other_than=pid)
+    assert t.get("/").body == b"Hello."
+
+
+@pytest.mark.parametrize(
+    "attack, reason",
+    [
+        ("type", "a message that it may not send"),
+        ("unknown-type", "a message that it may not send"),
+        ("size", "a message of the wrong size"),
+        ("form", "a message with a field out of range"),
+        ("order", "a message out of order"),
+        ("server", "a message with a field out of range"),
+        ("descriptor", "the wrong number of descriptors"),
+        ("flood", "more than it may have under way"),
+    ],
+)
+def test_hijacked_worker(work, attack, reason):
+    r = subprocess.run(
+        [PEER, TRACKER, str(work / "spool"), attack],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert r.returncode == 0, (r.stdout, r.stderr)
+    assert r.stdout.splitlines() == [
+        "good worker served before",
+        f"bad worker parted from: {reason}",
+        "good worker served after",
+    ]
+    # The store names the peer and the reason, for the person who reads logs.
+    assert reason in r.stderr and "web" in r.stderr, r.stderr
