@@ -45,11 +45,22 @@ struct http_reply_options {
 	const char *date;     /* HTTP_DATE_SIZE - 1 characters */
 };
 
+/* Heads rendered once: all of them, for as long as the process lives. */
+struct http_replies {
+	struct http_reply_text {
+		char head[448]; /* up to and with "Date: " */
+		size_t head_len;
+		struct span body;
+	} of[HTTP_REPLY_N];
+};
+
+void http_replies_init(struct http_replies *all);
+
 /* The reply of a status that http_request_parse gave. */
 enum http_reply http_reply_of_status(int status);
 
 /* Fills parts, which borrow constants and the options; returns how many. */
-int http_reply_render(enum http_reply reply,
+int http_reply_render(const struct http_replies *all, enum http_reply reply,
     const struct http_reply_options *options,
     struct iovec parts[HTTP_REPLY_PARTS]);
 

@@ -53,9 +53,10 @@ struct http_request {
 	/* After HTTP_PARSE_WRONG: 400, 405, 414, 431, 501 or 505. */
 	int status;
 
-	/* The parser's own. */
-	size_t scanned; /* bytes already looked at */
-	size_t line_start;
+	/* The parser's own; places, because the buffer may move. */
+	size_t scanned;	   /* bytes already looked at */
+	size_t line_start; /* 2 behind an empty first line, else 0 */
+	size_t lines_end;  /* behind the last complete line */
 	size_t n_fields;
 	bool have_line; /* the request line was read */
 	bool has_host;

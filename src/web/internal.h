@@ -126,6 +126,7 @@ struct web {
 	struct conn_list to_ask; /* CONN_ASKING, LINK not yet sent */
 	size_t heap_out;	 /* bytes of conn.out */
 
+	struct http_replies replies;
 	int64_t date_second;
 	char date[HTTP_DATE_SIZE];
 	uint64_t counters[COUNTER_N];

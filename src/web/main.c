@@ -156,6 +156,7 @@ open_tables(struct web *w, struct err *e)
 
 	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
 		return err_errno(e, "no random bytes");
+	http_replies_init(&w->replies);
 	servers_init(&w->servers, &key);
 	w->listeners = calloc(w->settings.n_listeners, sizeof(w->listeners[0]));
 	if (w->listeners == NULL || links_init(&w->links, &key) != 0 ||

@@ -1,0 +1,94 @@
+/*
+ * target.c - what a request target asks for: the token decoder
+ *
+ * Pure; run by the web worker on what strangers send. Source: the routes of
+ * Postal's tracking server, reproduced; see tests/unit/http_target_test.c for
+ * every known case.
+ */
+#include "http/target.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* The characters of a token. */
+static bool
+is_word(uint8_t c)
+{
+	c = ascii_lower(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/* Takes "/" and the longest word behind it off the front; false, and nothing
+ * taken, when that is not how s begins. */
+static bool
+take_word(struct span *s, struct span *word)
+{
+	size_t end = 1;
+
+	if (s->len < 2 || s->p[0] != '/')
+		return false;
+	while (end < s->len && is_word(s->p[end]))
+		end++;
+	if (end == 1)
+		return false;
+	*word = (struct span){s->p + 1, end - 1};
+	s->p += end;
+	s->len -= end;
+	return true;
+}
+
+/* The raw path: without query, and without scheme and authority when the
+ * target is in absolute form. */
+static struct span
+path_of(struct span target)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+	const uint8_t *end;
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = strlen(schemes[i]);
+
+		if (target.len < len ||
+		    !span_equal_nocase(
+			(struct span){target.p, len}, span_of(schemes[i])))
+			continue;
+		target.p += len;
+		target.len -= len;
+		while (target.len > 0 && target.p[0] != '/' &&
+		       target.p[0] != '?') {
+			target.p++;
+			target.len--;
+		}
+		break;
+	}
+	end = target.len == 0 ? NULL : memchr(target.p, '?', target.len);
+	if (end != NULL)
+		target.len = (size_t)(end - target.p);
+	return target;
+}
+
+struct http_target
+http_target_decode(struct span target)
+{
+	struct http_target t = {.route = HTTP_ROUTE_OTHER};
+	struct span rest = path_of(target), first, second;
+
+	if (span_equal(rest, span_of("/robots.txt"))) {
+		t.route = HTTP_ROUTE_ROBOTS;
+		return t;
+	}
+	if (!take_word(&rest, &first) || !take_word(&rest, &second))
+		return t;
+	/* The picture is tried first: /img/a alone is a click of server
+	 * "img", /img/a/b a picture of server "a". */
+	if (span_equal_nocase(first, span_of("img")) &&
+	    take_word(&rest, &t.token)) {
+		t.route = HTTP_ROUTE_OPEN;
+		t.server = second;
+		return t;
+	}
+	t.route = HTTP_ROUTE_CLICK;
+	t.server = first;
+	t.token = second;
+	return t;
+}
