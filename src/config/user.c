@@ -83,7 +83,7 @@ int
 config_user_find(const char *name, struct config_user *user, struct err *e)
 {
 	const struct passwd *found;
-	struct config_user out;
+	struct config_user out = {0};
 	uint64_t number;
 	/* (uid_t)-1 means "leave it as it is" to setresuid(2). */
 	bool by_number =
