@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -72,6 +73,8 @@ role_take(struct role *r, enum ipc_role self, const char *argv0,
 	open_log(argv0);
 	/* exec by descriptor left a number as the name that ps and top show. */
 	(void)prctl(PR_SET_NAME, "postal-tracker");
+	/* The C library looks for the time zone once, in a file. */
+	tzset();
 	r->buffer = malloc(IPC_RECORD_MAX);
 	if (r->buffer == NULL)
 		return err_errno(e, "no memory for the receive buffer");
