@@ -1,8 +1,8 @@
 /*
  * value.c - one value of tracker.conf: text to struct config and back
  *
- * Pure. A type is a row of the table at the end of this file's first half: how
- * it is read, written and described.
+ * Pure. A type is a row of the table `types`: how it is read, written and
+ * described.
  */
 #include "config/internal.h"
 
