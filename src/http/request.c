@@ -107,7 +107,7 @@ static const struct {
 static int
 parse_method(struct http_request *r, struct span name)
 {
-	if (name.len == 0 || !all_in(name, IN_TOKEN))
+	if (name.len == 0)
 		return 400;
 	for (size_t i = 0; i < name.len; i++)
 		if (name.p[i] >= 'a' && name.p[i] <= 'z')
@@ -148,17 +148,11 @@ is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-static int
-parse_version(struct http_request *r, struct span v)
+static bool
+is_version(struct span v)
 {
-	if (v.len != 8 || memcmp(v.p, "HTTP/", 5) != 0 || !is_digit(v.p[5]) ||
-	    v.p[6] != '.' || !is_digit(v.p[7]))
-		return 400;
-	if (v.p[5] != '1')
-		return 505;
-	/* A later 1.x is answered as 1.1: RFC 9110, 2.5. */
-	r->minor = v.p[7] == '0' ? 0 : 1;
-	return 0;
+	return v.len == 8 && memcmp(v.p, "HTTP/", 5) == 0 && is_digit(v.p[5]) &&
+	       v.p[6] == '.' && is_digit(v.p[7]);
 }
 
 static int
@@ -179,6 +173,9 @@ parse_request_line(struct http_request *r, struct span line)
 		return 400;
 	r->target = (struct span){line.p, (size_t)(second - line.p)};
 	version = (struct span){second + 1, line.len - r->target.len - 1};
+	/* Form before meaning: what is no request line at all is 400. */
+	if (!is_version(version) || !all_in(method, IN_TOKEN))
+		return 400;
 	status = parse_method(r, method);
 	if (status != 0)
 		return status;
@@ -186,7 +183,11 @@ parse_request_line(struct http_request *r, struct span line)
 		return 414;
 	if (!is_target(r->target, r->method))
 		return 400;
-	return parse_version(r, version);
+	if (version.p[5] != '1')
+		return 505;
+	/* A later 1.x is answered as 1.1: RFC 9110, 2.5. */
+	r->minor = version.p[7] == '0' ? 0 : 1;
+	return 0;
 }
 
 /* --- fields ------------------------------------------------------------ */

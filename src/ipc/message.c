@@ -6,7 +6,6 @@
  */
 #include "ipc/message.h"
 
-
 #include "base/array.h"
 #include "ipc/counter.h"
 

@@ -50,13 +50,12 @@ receive_params(struct role *r, struct err *e)
 	struct pollfd p = {.fd = ROLE_MONITOR_FD, .events = POLLIN};
 	struct ipc_received in;
 
-	if (poll(&p, 1, PARAMS_WAIT_MS) != 1)
-		return err_set(e, "the monitor did not send PARAMS; roles are "
+	if (poll(&p, 1, PARAMS_WAIT_MS) != 1 ||
+	    ipc_receive(&r->monitor, r->buffer, &in) != IPC_OK ||
+	    in.message->type != IPC_PARAMS)
+		return err_set(e, "no PARAMS came from the monitor; roles are "
 				  "started by `postal-tracker run`, not by "
 				  "hand");
-	if (ipc_receive(&r->monitor, r->buffer, &in) != IPC_OK ||
-	    in.message->type != IPC_PARAMS)
-		return err_set(e, "the first message was not PARAMS");
 	r->params = in.body.params;
 	return 0;
 }

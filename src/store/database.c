@@ -45,10 +45,11 @@ database_failure(const struct database *d, const char *doing, struct err *e)
 }
 
 enum database_result
-database_run(struct database *d, const char *sql, struct err *e)
+database_run(
+    struct database *d, const char *doing, const char *sql, struct err *e)
 {
 	if (sqlite3_exec(d->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
-		return database_failure(d, sql, e);
+		return database_failure(d, doing, e);
 	return DATABASE_OK;
 }
 
@@ -107,15 +108,15 @@ check_version(
 	}
 	if (version == schema->version)
 		return DATABASE_OK;
-	r = database_run(d, "BEGIN IMMEDIATE", e);
+	r = database_run(d, "create", "BEGIN IMMEDIATE", e);
 	if (r == DATABASE_OK)
-		r = database_run(d, schema->create, e);
+		r = database_run(d, "create", schema->create, e);
 	(void)snprintf(
 	    sql, sizeof(sql), "PRAGMA user_version = %d", schema->version);
 	if (r == DATABASE_OK)
-		r = database_run(d, sql, e);
+		r = database_run(d, "create", sql, e);
 	if (r == DATABASE_OK)
-		r = database_run(d, "COMMIT", e);
+		r = database_run(d, "create", "COMMIT", e);
 	return r;
 }
 
@@ -134,7 +135,7 @@ open_for_writing(
 	    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = MEMORY;"
 	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s;",
 	    schema->synchronous);
-	r = database_run(d, sql, e);
+	r = database_run(d, "open", sql, e);
 	if (r != DATABASE_OK)
 		return r;
 	if (sqlite3_db_readonly(d->handle, "main") == 1) {
@@ -145,7 +146,7 @@ open_for_writing(
 	if (pragma_number(d, "PRAGMA application_id") != APPLICATION_ID) {
 		(void)snprintf(sql, sizeof(sql), "PRAGMA application_id = %d",
 		    APPLICATION_ID);
-		r = database_run(d, sql, e);
+		r = database_run(d, "open", sql, e);
 	}
 	return r == DATABASE_OK ? check_version(d, schema, e) : r;
 }

@@ -40,8 +40,9 @@ enum database_result database_open(struct database *d,
     const struct database_schema *schema, bool may_read_only, struct err *e);
 void database_close(struct database *d);
 
+/* Runs statements that give no rows; doing says what for, in the error. */
 enum database_result database_run(
-    struct database *d, const char *sql, struct err *e);
+    struct database *d, const char *doing, const char *sql, struct err *e);
 enum database_result database_prepare(
     struct database *d, const char *sql, sqlite3_stmt **s, struct err *e);
 

@@ -71,7 +71,7 @@ links_open(struct links_db *l, struct err *e)
 	for (size_t i = 0; r == DATABASE_OK && i < LINKS_STATEMENTS; i++)
 		r = database_prepare(&l->db, texts[i], &l->statements[i], e);
 	if (r == DATABASE_OK)
-		r = database_run(&l->db,
+		r = database_run(&l->db, "read links",
 		    "SELECT * FROM link LIMIT 1; SELECT * FROM server LIMIT 1",
 		    e);
 	if (r != DATABASE_OK) {
@@ -326,12 +326,12 @@ links_add_row(struct links_db *l, const struct ipc_link_add *add,
 		    (const uint8_t *)token_made, LINKS_TOKEN_MADE};
 	}
 	links_release(l);
-	*result = database_run(&l->db, "BEGIN IMMEDIATE", e);
+	*result = database_run(&l->db, "add a link", "BEGIN IMMEDIATE", e);
 	if (*result == DATABASE_OK)
 		*result =
 		    add_in_transaction(l, add, added, new_server, &taken, e);
 	if (*result == DATABASE_OK && !taken)
-		*result = database_run(&l->db, "COMMIT", e);
+		*result = database_run(&l->db, "add a link", "COMMIT", e);
 	if (*result != DATABASE_OK || taken) {
 		(void)sqlite3_exec(l->db.handle, "ROLLBACK", NULL, NULL, NULL);
 		*new_server = false;

@@ -189,7 +189,7 @@ forget_old_workers(struct spool *s, struct err *e)
 	(void)snprintf(sql, sizeof(sql),
 	    "DELETE FROM worker WHERE used_us < %" PRId64,
 	    clock_wall_us() - WORKER_KEEP_US);
-	return database_run(&s->db, sql, e);
+	return database_run(&s->db, "forget workers", sql, e);
 }
 
 /* Reads one row at each end: a file whose pages were overwritten is found
@@ -197,7 +197,7 @@ forget_old_workers(struct spool *s, struct err *e)
 static enum database_result
 touch_ends(struct spool *s, struct err *e)
 {
-	return database_run(&s->db,
+	return database_run(&s->db, "read events",
 	    "SELECT * FROM event ORDER BY seq LIMIT 1;"
 	    "SELECT * FROM event ORDER BY seq DESC LIMIT 1",
 	    e);

@@ -143,14 +143,13 @@ add_link(struct scene *s)
 {
 	struct ipc_channel tool = offer(s, IPC_TOOL, 1);
 	struct ipc_hello hello = {IPC_VERSION};
-	struct ipc_link_add add = {span_of("demo"), span_of("token"),
-	    span_of("https://example.com/")};
+	struct ipc_link_add add = {
+	    span_of("demo"), span_of("token"), span_of("https://example.com/")};
 	struct ipc_received in;
 
 	send_message(&tool, IPC_HELLO, &hello, -1);
 	send_message(&tool, IPC_LINK_ADD, &add, -1);
-	if (receive(&tool, &in) != IPC_OK ||
-	    in.message->type != IPC_LINK_ADDED)
+	if (receive(&tool, &in) != IPC_OK || in.message->type != IPC_LINK_ADDED)
 		stop_with("the link was not added");
 	fd_close(&tool.fd);
 }
@@ -228,8 +227,8 @@ attack_size(struct scene *s)
 static void
 attack_form(struct scene *s)
 {
-	static const uint8_t kind_9[] = {IPC_LINK, 0, 1, 0, 0, 0, 0, 0, 0, 0,
-	    1, 0, 0, 0, 200, 'x'};
+	static const uint8_t kind_9[] = {
+	    IPC_LINK, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 200, 'x'};
 
 	send_bytes(&s->bad, kind_9, sizeof(kind_9));
 }
@@ -237,6 +236,8 @@ attack_form(struct scene *s)
 static void
 attack_order(struct scene *s)
 {
+	send_batch(&s->bad, 1, s->server_id);
+	(void)expect(&s->bad, IPC_STORED);
 	send_batch(&s->bad, 5, s->server_id);
 }
 
@@ -287,8 +288,8 @@ expect_replacement(struct scene *s, unsigned int reason)
 	if (in.body.replace.instance != BAD)
 		stop_with("the wrong worker was accused");
 	if (in.body.replace.reason != reason) {
-		(void)fprintf(stderr, "peer: reason %u\n",
-		    in.body.replace.reason);
+		(void)fprintf(
+		    stderr, "peer: reason %u\n", in.body.replace.reason);
 		stop_with("the wrong reason was given");
 	}
 	while (receive(&s->bad, &in) == IPC_OK)

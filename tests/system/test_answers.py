@@ -215,10 +215,9 @@ def test_curl_over_ipv6(make_tracker):
     out = subprocess.run(
         ["curl", "-sS", "-i", "-g", f"http://[::1]:{t.port}/demo/tok"],
         capture_output=True,
-        text=True,
         check=True,
         timeout=30,
-    ).stdout
+    ).stdout.decode()
     assert out.startswith("HTTP/1.1 307 ")
     assert "Location: https://example.com/a?b=c\r\n" in out
     assert t.events()[0]["ip"] == "::1"

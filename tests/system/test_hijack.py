@@ -70,12 +70,8 @@ def test_forbidden_call(victim, role, name):
 def test_an_allowed_call_is_no_crime(victim):
     """Shows that the injection itself is not what kills the role."""
     pid = victim.wait_role("web[0]")
-    before = victim.log().count("died role=web[0]")
-    subprocess.run([INJECT, str(pid), "39"], check=False, timeout=30)
-    # getpid is not in the policy of web either; read of nothing is.
-    pid = victim.wait_role("web[0]", other_than=pid)
-    assert victim.log().count("died role=web[0]") == before + 1
-    subprocess.run([INJECT, str(pid), "0"], check=True, timeout=30)
+    # write(0, NULL, 0): allowed, and 0 is what epoll_wait may return.
+    subprocess.run([INJECT, str(pid), "1"], check=True, timeout=30)
     assert victim.get("/").body == b"Hello."
     assert victim.roles()["web[0]"] == pid
 
