@@ -5,6 +5,7 @@
  */
 #include "base/span.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct span
@@ -95,39 +96,45 @@ cursor_bytes(struct cursor *c, size_t len)
 	return out;
 }
 
-static uint64_t
-read_le(struct cursor *c, size_t size)
-{
-	struct span s = cursor_bytes(c, size);
-	uint64_t v = 0;
-
-	for (size_t i = s.len; i > 0; i--)
-		v = v << 8 | s.p[i - 1];
-	return v;
-}
-
 uint8_t
 cursor_u8(struct cursor *c)
 {
-	return (uint8_t)read_le(c, 1);
+	struct span s = cursor_bytes(c, 1);
+
+	return s.len == 1 ? s.p[0] : 0;
 }
 
 uint16_t
 cursor_u16(struct cursor *c)
 {
-	return (uint16_t)read_le(c, 2);
+	struct span s = cursor_bytes(c, sizeof(uint16_t));
+	uint16_t v = 0;
+
+	if (s.len > 0)
+		memcpy(&v, s.p, sizeof(v));
+	return le16toh(v);
 }
 
 uint32_t
 cursor_u32(struct cursor *c)
 {
-	return (uint32_t)read_le(c, 4);
+	struct span s = cursor_bytes(c, sizeof(uint32_t));
+	uint32_t v = 0;
+
+	if (s.len > 0)
+		memcpy(&v, s.p, sizeof(v));
+	return le32toh(v);
 }
 
 uint64_t
 cursor_u64(struct cursor *c)
 {
-	return read_le(c, 8);
+	struct span s = cursor_bytes(c, sizeof(uint64_t));
+	uint64_t v = 0;
+
+	if (s.len > 0)
+		memcpy(&v, s.p, sizeof(v));
+	return le64toh(v);
 }
 
 int
@@ -160,38 +167,34 @@ writer_text(struct writer *w, const char *text)
 	writer_bytes(w, span_of(text));
 }
 
-static void
-write_le(struct writer *w, uint64_t v, size_t size)
-{
-	uint8_t b[8];
-
-	for (size_t i = 0; i < size; i++)
-		b[i] = (uint8_t)(v >> (8 * i));
-	writer_bytes(w, (struct span){b, size});
-}
-
 void
 writer_u8(struct writer *w, uint8_t v)
 {
-	write_le(w, v, 1);
+	writer_bytes(w, (struct span){&v, sizeof(v)});
 }
 
 void
 writer_u16(struct writer *w, uint16_t v)
 {
-	write_le(w, v, 2);
+	uint16_t le = htole16(v);
+
+	writer_bytes(w, (struct span){(const uint8_t *)&le, sizeof(le)});
 }
 
 void
 writer_u32(struct writer *w, uint32_t v)
 {
-	write_le(w, v, 4);
+	uint32_t le = htole32(v);
+
+	writer_bytes(w, (struct span){(const uint8_t *)&le, sizeof(le)});
 }
 
 void
 writer_u64(struct writer *w, uint64_t v)
 {
-	write_le(w, v, 8);
+	uint64_t le = htole64(v);
+
+	writer_bytes(w, (struct span){(const uint8_t *)&le, sizeof(le)});
 }
 
 struct span

@@ -307,7 +307,7 @@ parse_field(struct http_request *r, struct span line)
 void
 http_request_init(struct http_request *r)
 {
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct http_request, forwarded));
 }
 
 /* What the fields mean together. */

@@ -45,7 +45,6 @@ struct http_request {
 	struct span target; /* as sent: origin form, absolute form or "*" */
 	struct span user_agent;
 	bool has_user_agent;
-	struct span forwarded[HTTP_FORWARDED_MAX]; /* in order of arrival */
 	size_t n_forwarded;
 	bool forwarded_cut; /* there were more than HTTP_FORWARDED_MAX */
 	size_t head_len;    /* bytes up to and with the empty line */
@@ -62,6 +61,10 @@ struct http_request {
 	bool has_host;
 	bool has_length, has_coding, has_body;
 	bool close_asked, keep_asked;
+
+	/* X-Forwarded-For, in order of arrival; last, because it need not be
+	 * cleared. */
+	struct span forwarded[HTTP_FORWARDED_MAX];
 };
 
 /* Ready for the next request of a connection. */

@@ -28,11 +28,13 @@ struct worker {
 	struct ipc_channel channel;
 	uint16_t index;
 	uint64_t instance;
-	uint64_t last_number;	 /* stored, or refused and counted */
-	bool is_new;		 /* no batch came over this channel yet */
-	bool under_way;		 /* a batch waits for the end of the round */
-	struct ipc_events batch; /* its rows are in bytes */
-	uint8_t *bytes;		 /* IPC_BATCH_BYTES_MAX */
+	uint64_t last_number; /* stored, or refused and counted */
+	bool is_new;	      /* no batch came over this channel yet */
+	bool under_way;	      /* a batch waits for the end of the round */
+	uint64_t number;      /* of the batch that is under way */
+	size_t n_events;
+	struct ipc_event *events; /* IPC_BATCH_EVENTS_MAX, borrow bytes */
+	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX */
 	uint64_t counters[COUNTER_N];
 };
 

@@ -191,23 +191,19 @@ keep_server(const struct store *s, uint32_t id)
 static enum database_result
 put_batch(struct store *s, struct worker *w, struct err *e)
 {
-	struct cursor c = cursor_of(w->batch.rows.records);
 	enum database_result r = DATABASE_OK;
-	struct ipc_event event;
 
-	for (size_t i = 0; r == DATABASE_OK && i < w->batch.rows.count; i++) {
-		const struct server_name *name;
-		struct spool_event put = {&event, {NULL, 0}};
+	for (size_t i = 0; r == DATABASE_OK && i < w->n_events; i++) {
+		const struct server_name *name =
+		    keep_server(s, w->events[i].server_id);
+		struct spool_event put = {&w->events[i], {NULL, 0}};
 
-		ipc_next(&c, &ipc_event_record, &event);
-		name = keep_server(s, event.server_id);
 		if (name != NULL)
 			put.server = (struct span){name->token, name->len};
 		r = spool_put(&s->spool, &put, e);
 	}
 	if (r == DATABASE_OK)
-		r = spool_set_worker(
-		    &s->spool, w->instance, w->batch.number, e);
+		spool_set_worker(&s->spool, w->instance, w->number);
 	return r;
 }
 
@@ -234,10 +230,10 @@ put_round(struct store *s, struct err *e)
 static void
 acknowledge(struct worker *w, enum ipc_stored_status status)
 {
-	struct ipc_stored body = {w->batch.number, (uint8_t)status};
+	struct ipc_stored body = {w->number, (uint8_t)status};
 
 	w->under_way = false;
-	w->last_number = w->batch.number;
+	w->last_number = w->number;
 	/* It has one batch under way, so there is room; if not, it broke the
 	 * rules or is gone, which the next event tells. */
 	(void)ipc_send(&w->channel, w->store->scratch, IPC_STORED, &body, -1);
@@ -253,7 +249,7 @@ acknowledge_round(struct store *s, enum ipc_stored_status status)
 
 		if (!w->under_way)
 			continue;
-		n += w->batch.rows.count;
+		n += w->n_events;
 		acknowledge(w, status);
 	}
 	return n;

@@ -14,8 +14,7 @@
 #include "base/clock.h"
 
 #define PAGE_SIZE 4096
-/* Numbers of workers that no channel ever asked for again. */
-#define WORKER_KEEP_US INT64_C(86400000000)
+#define WORKERS_BYTES (SPOOL_WORKERS_MAX * 16)
 
 static const struct database_schema schema = {
     .name = "spool.db",
@@ -37,7 +36,8 @@ static const struct database_schema schema = {
 	      " unmatched INTEGER NOT NULL, duplicates INTEGER NOT NULL,"
 	      " set_aside INTEGER NOT NULL, expired INTEGER NOT NULL,"
 	      " pending INTEGER NOT NULL, lost INTEGER NOT NULL,"
-	      " late INTEGER NOT NULL, last_seq INTEGER NOT NULL);",
+	      " late INTEGER NOT NULL, last_seq INTEGER NOT NULL,"
+	      " workers BLOB NOT NULL);",
 };
 
 static const char *const texts[SPOOL_STATEMENTS] = {
@@ -48,15 +48,10 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 	"INSERT INTO event (seq, at_us, kind, method, flags, server_id,"
 	" server, link_id, message_id, ip, token, user_agent)"
 	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [SPOOL_SET_WORKER] =
-	"INSERT OR REPLACE INTO worker (instance, number, used_us)"
-	" VALUES (?, ?, ?)",
-    [SPOOL_GET_WORKER] = "SELECT number FROM worker WHERE instance = ?",
-    [SPOOL_DROP_WORKER] = "DELETE FROM worker WHERE instance = ?",
-    [SPOOL_SAVE_COUNTS] =
+    [SPOOL_SAVE_STATE] =
 	"UPDATE state SET accepted = ?, written = ?, unmatched = ?,"
 	" duplicates = ?, set_aside = ?, expired = ?, pending = ?,"
-	" lost = ?, late = ?, last_seq = ? WHERE id = 1",
+	" lost = ?, late = ?, last_seq = ?, workers = ? WHERE id = 1",
     [SPOOL_PAGE] =
 	"SELECT seq, at_us, kind, method, flags, link_id, message_id, ip,"
 	" server, token, user_agent, server_id FROM event"
@@ -101,7 +96,8 @@ create_state(struct spool *s, struct err *e)
 		return DATABASE_FAILED;
 	}
 	r = database_prepare(&s->db,
-	    "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+	    "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+	    "x'')",
 	    &stmt, e);
 	if (r != DATABASE_OK)
 		return r;
@@ -118,6 +114,19 @@ column_u64(sqlite3_stmt *stmt, int i)
 	return (uint64_t)sqlite3_column_int64(stmt, i);
 }
 
+static void
+load_workers(struct spool *s, struct span bytes)
+{
+	struct cursor c = cursor_of(bytes);
+	struct spool_workers *all = &s->now_workers;
+
+	for (all->n = 0; c.left >= 16 && all->n < SPOOL_WORKERS_MAX; all->n++) {
+		all->list[all->n].instance = cursor_u64(&c);
+		all->list[all->n].number = cursor_u64(&c);
+	}
+	s->saved_workers = *all;
+}
+
 /* 1: read, 0: there is no row yet, -1: failed. */
 static int
 read_state(struct spool *s, struct spool_counts *c)
@@ -128,8 +137,8 @@ read_state(struct spool *s, struct spool_counts *c)
 
 	if (sqlite3_prepare_v2(s->db.handle,
 		"SELECT node, accepted, written, unmatched, duplicates,"
-		" set_aside, expired, pending, lost, late, last_seq"
-		" FROM state",
+		" set_aside, expired, pending, lost, late, last_seq,"
+		" workers FROM state",
 		-1, &stmt, NULL) != SQLITE_OK)
 		return -1;
 	switch (sqlite3_step(stmt)) {
@@ -144,6 +153,7 @@ read_state(struct spool *s, struct spool_counts *c)
 		    column_u64(stmt, 6), column_u64(stmt, 7),
 		    column_u64(stmt, 8), column_u64(stmt, 9),
 		    column_u64(stmt, 10)};
+		load_workers(s, database_column(stmt, 11));
 		found = 1;
 		break;
 	case SQLITE_DONE:
@@ -181,17 +191,6 @@ load_state(struct spool *s, struct err *e)
 	return DATABASE_OK;
 }
 
-static enum database_result
-forget_old_workers(struct spool *s, struct err *e)
-{
-	char sql[96];
-
-	(void)snprintf(sql, sizeof(sql),
-	    "DELETE FROM worker WHERE used_us < %" PRId64,
-	    clock_wall_us() - WORKER_KEEP_US);
-	return database_run(&s->db, "forget workers", sql, e);
-}
-
 /* Reads one row at each end: a file whose pages were overwritten is found
  * now and not at the first event. */
 static enum database_result
@@ -212,8 +211,6 @@ spool_open(struct spool *s, struct err *e)
 		r = load_state(s, e);
 	if (r == DATABASE_OK)
 		r = touch_ends(s, e);
-	if (r == DATABASE_OK)
-		r = forget_old_workers(s, e);
 	for (size_t i = 0; r == DATABASE_OK && i < SPOOL_STATEMENTS; i++)
 		r = database_prepare(&s->db, texts[i], &s->statements[i], e);
 	if (r != DATABASE_OK)
@@ -328,39 +325,48 @@ spool_put(struct spool *s, const struct spool_event *event, struct err *e)
 	return r;
 }
 
-enum database_result
-spool_set_worker(
-    struct spool *s, uint64_t instance, uint64_t number, struct err *e)
+static struct spool_worker *
+find_worker(struct spool *s, uint64_t instance)
 {
-	sqlite3_stmt *stmt = s->statements[SPOOL_SET_WORKER];
-
-	(void)sqlite3_bind_int64(stmt, 1, (int64_t)instance);
-	(void)sqlite3_bind_int64(stmt, 2, (int64_t)number);
-	(void)sqlite3_bind_int64(stmt, 3, clock_wall_us());
-	return step(s, SPOOL_SET_WORKER, e);
+	for (size_t i = 0; i < s->now_workers.n; i++)
+		if (s->now_workers.list[i].instance == instance)
+			return &s->now_workers.list[i];
+	return NULL;
 }
 
-enum database_result
-spool_drop_worker(struct spool *s, uint64_t instance, struct err *e)
+void
+spool_set_worker(struct spool *s, uint64_t instance, uint64_t number)
 {
-	(void)sqlite3_bind_int64(
-	    s->statements[SPOOL_DROP_WORKER], 1, (int64_t)instance);
-	return step(s, SPOOL_DROP_WORKER, e);
+	struct spool_workers *all = &s->now_workers;
+	struct spool_worker *w = find_worker(s, instance);
+
+	if (w == NULL && all->n == SPOOL_WORKERS_MAX) {
+		/* The oldest: its worker has long ended without a word. */
+		memmove(all->list, all->list + 1,
+		    (SPOOL_WORKERS_MAX - 1) * sizeof(all->list[0]));
+		all->n--;
+	}
+	if (w == NULL)
+		w = &all->list[all->n++];
+	*w = (struct spool_worker){instance, number};
 }
 
 uint64_t
-spool_worker_number(struct spool *s, uint64_t instance)
+spool_worker_number(const struct spool *s, uint64_t instance)
 {
-	sqlite3_stmt *stmt = s->statements[SPOOL_GET_WORKER];
-	uint64_t number = 0;
+	for (size_t i = 0; i < s->now_workers.n; i++)
+		if (s->now_workers.list[i].instance == instance)
+			return s->now_workers.list[i].number;
+	return 0;
+}
 
-	if (!spool_is_open(s))
-		return 0;
-	(void)sqlite3_bind_int64(stmt, 1, (int64_t)instance);
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		number = column_u64(stmt, 0);
-	(void)sqlite3_reset(stmt);
-	return number;
+void
+spool_forget_worker(struct spool *s, uint64_t instance)
+{
+	struct spool_worker *w = find_worker(s, instance);
+
+	if (w != NULL)
+		*w = s->now_workers.list[--s->now_workers.n];
 }
 
 enum database_result
@@ -384,23 +390,39 @@ spool_expire(struct spool *s, int64_t before_us, unsigned int most, uint64_t *n,
 }
 
 static enum database_result
-save_counts(struct spool *s, struct err *e)
+save_state(struct spool *s, struct err *e)
 {
 	const uint64_t values[] = {s->now.accepted, s->now.written,
 	    s->now.unmatched, s->now.duplicates, s->now.set_aside,
 	    s->now.expired, s->now.pending, s->now.lost, s->now.late,
 	    s->now.last_seq};
 
+	sqlite3_stmt *stmt = s->statements[SPOOL_SAVE_STATE];
+	uint8_t bytes[WORKERS_BYTES];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
 	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
-		(void)sqlite3_bind_int64(s->statements[SPOOL_SAVE_COUNTS],
-		    (int)i + 1, (int64_t)values[i]);
-	return step(s, SPOOL_SAVE_COUNTS, e);
+		(void)sqlite3_bind_int64(stmt, (int)i + 1, (int64_t)values[i]);
+	for (size_t i = 0; i < s->now_workers.n; i++) {
+		writer_u64(&w, s->now_workers.list[i].instance);
+		writer_u64(&w, s->now_workers.list[i].number);
+	}
+	(void)database_bind_blob(
+	    stmt, (int)ARRAY_LENGTH(values) + 1, writer_span(&w));
+	return step(s, SPOOL_SAVE_STATE, e);
+}
+
+static void
+copy_workers(struct spool_workers *to, const struct spool_workers *from)
+{
+	to->n = from->n;
+	memcpy(to->list, from->list, from->n * sizeof(from->list[0]));
 }
 
 enum database_result
 spool_commit(struct spool *s, struct err *e)
 {
-	enum database_result r = save_counts(s, e);
+	enum database_result r = save_state(s, e);
 
 	if (r == DATABASE_OK)
 		r = step(s, SPOOL_COMMIT, e);
@@ -408,6 +430,7 @@ spool_commit(struct spool *s, struct err *e)
 		return r;
 	s->in_transaction = false;
 	s->saved = s->now;
+	copy_workers(&s->saved_workers, &s->now_workers);
 	return DATABASE_OK;
 }
 
@@ -429,6 +452,7 @@ spool_rollback(struct spool *s)
 	s->now.accepted += lost;
 	s->now.lost += lost;
 	s->now.late += late;
+	copy_workers(&s->now_workers, &s->saved_workers);
 }
 
 void

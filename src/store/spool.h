@@ -27,13 +27,21 @@ enum spool_statement {
 	SPOOL_COMMIT,
 	SPOOL_ROLLBACK,
 	SPOOL_INSERT,
-	SPOOL_SET_WORKER,
-	SPOOL_GET_WORKER,
-	SPOOL_DROP_WORKER,
-	SPOOL_SAVE_COUNTS,
+	SPOOL_SAVE_STATE,
 	SPOOL_PAGE,
 	SPOOL_EXPIRE,
 	SPOOL_STATEMENTS,
+};
+
+/* The last batch number of each worker, in the same row as the counters: one
+ * page less to write for each commit. */
+#define SPOOL_WORKERS_MAX 256
+struct spool_workers {
+	size_t n;
+	struct spool_worker {
+		uint64_t instance;
+		uint64_t number;
+	} list[SPOOL_WORKERS_MAX];
 };
 
 struct spool {
@@ -42,6 +50,7 @@ struct spool {
 	uint8_t node[IPC_NODE_SIZE];
 	struct spool_counts now;   /* with the open transaction */
 	struct spool_counts saved; /* as of the last commit */
+	struct spool_workers now_workers, saved_workers;
 	bool in_transaction;
 };
 
@@ -67,10 +76,7 @@ enum database_result spool_begin(struct spool *s, struct err *e);
 /* Inside a transaction. */
 enum database_result spool_put(
     struct spool *s, const struct spool_event *event, struct err *e);
-enum database_result spool_set_worker(
-    struct spool *s, uint64_t instance, uint64_t number, struct err *e);
-enum database_result spool_drop_worker(
-    struct spool *s, uint64_t instance, struct err *e);
+void spool_set_worker(struct spool *s, uint64_t instance, uint64_t number);
 /* At most `most` events that are older; how many is added to *n. */
 enum database_result spool_expire(struct spool *s, int64_t before_us,
     unsigned int most, uint64_t *n, struct err *e);
@@ -79,7 +85,9 @@ enum database_result spool_commit(struct spool *s, struct err *e);
 void spool_rollback(struct spool *s);
 
 /* The last number of a worker; 0 when it has none. */
-uint64_t spool_worker_number(struct spool *s, uint64_t instance);
+uint64_t spool_worker_number(const struct spool *s, uint64_t instance);
+/* It will never send again. */
+void spool_forget_worker(struct spool *s, uint64_t instance);
 
 /* Outside a transaction: events that are gone for good, with no space to say
  * so on disk now. */

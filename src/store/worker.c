@@ -27,11 +27,13 @@ worker_end(struct worker *w)
 	 * is stored now, because nobody will send it again. */
 	if (w->under_way)
 		keep_round(s);
+	spool_forget_worker(&s->spool, w->instance);
 	for (size_t i = 0; i < COUNTER_N; i++)
 		s->ended_counters[i] += w->counters[i];
 	(void)loop_remove(&s->loop, &w->watch);
 	fd_close(&w->channel.fd);
 	free(w->bytes);
+	free(w->events);
 	*w = (struct worker){.watch = {.fd = -1}, .channel = {.fd = -1}};
 }
 
@@ -54,22 +56,18 @@ part_from(struct worker *w, const struct ipc_message *m, unsigned int breach)
 typedef unsigned int worker_handler(
     struct worker *w, const union ipc_body *body);
 
+/* Copies the rows, which lie in the receive buffer, and reads them once. */
 static unsigned int
-check_batch(struct worker *w, const struct ipc_events *batch)
+take_rows(struct worker *w, const struct ipc_list *rows)
 {
-	struct cursor c = cursor_of(batch->rows.records);
-	struct ipc_event event;
+	struct span bytes = {w->bytes, rows->records.len};
+	struct cursor c = cursor_of(bytes);
 
-	if (w->under_way)
-		return IPC_BREACH_FLOOD;
-	/* Over a fresh channel the store may have forgotten refused batches,
-	 * never stored ones. */
-	if (w->is_new ? batch->number < w->last_number
-		      : batch->number != w->last_number + 1)
-		return IPC_BREACH_ORDER;
-	for (size_t i = 0; i < batch->rows.count; i++) {
-		ipc_next(&c, &ipc_event_record, &event);
-		if (keep_server(w->store, event.server_id) == NULL)
+	memcpy(w->bytes, rows->records.p, rows->records.len);
+	w->n_events = rows->count;
+	for (size_t i = 0; i < rows->count; i++) {
+		ipc_next(&c, &ipc_event_record, &w->events[i]);
+		if (keep_server(w->store, w->events[i].server_id) == NULL)
 			return IPC_BREACH_FORM;
 	}
 	return 0;
@@ -80,21 +78,27 @@ on_events(struct worker *w, const union ipc_body *body)
 {
 	const struct ipc_events *batch = &body->events;
 	struct ipc_stored done = {batch->number, IPC_STORED_YES};
-	unsigned int breach = check_batch(w, batch);
+	unsigned int breach;
 
-	if (breach != 0)
-		return breach;
-	if (w->is_new && batch->number == w->last_number) {
+	if (w->under_way)
+		return IPC_BREACH_FLOOD;
+	/* Over a fresh channel the store may have forgotten refused batches,
+	 * never stored ones. */
+	if (w->is_new ? batch->number < w->last_number
+		      : batch->number != w->last_number + 1)
+		return IPC_BREACH_ORDER;
+	if (batch->number == w->last_number) {
 		/* Committed before the store that took it ended. */
 		w->is_new = false;
 		(void)ipc_send(
 		    &w->channel, w->store->scratch, IPC_STORED, &done, -1);
 		return 0;
 	}
+	breach = take_rows(w, &batch->rows);
+	if (breach != 0)
+		return breach;
 	w->is_new = false;
-	w->batch = *batch;
-	memcpy(w->bytes, batch->rows.records.p, batch->rows.records.len);
-	w->batch.rows.records.p = w->bytes;
+	w->number = batch->number;
 	w->under_way = true;
 	return 0;
 }
@@ -193,10 +197,12 @@ on_channel(struct loop_watch *watch, uint32_t events)
 			return;
 		default:
 			breach = handle(w, &in);
-			if (breach == 0)
-				break;
-			part_from(w, in.message, breach);
-			return;
+			if (breach != 0)
+				part_from(w, in.message, breach);
+			/* Mostly nothing follows a batch; see the web
+			 * worker's side. */
+			if (breach != 0 || in.message->type == IPC_EVENTS)
+				return;
 		}
 	}
 }
@@ -220,9 +226,11 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 	    .index = o->index,
 	    .instance = o->instance,
 	    .is_new = true,
+	    .events = calloc(IPC_BATCH_EVENTS_MAX, sizeof(w->events[0])),
 	    .bytes = malloc(IPC_BATCH_BYTES_MAX)};
 	w->last_number = spool_worker_number(&s->spool, o->instance);
-	if (w->bytes == NULL || loop_add(&s->loop, &w->watch, EPOLLIN) != 0) {
+	if (w->bytes == NULL || w->events == NULL ||
+	    loop_add(&s->loop, &w->watch, EPOLLIN) != 0) {
 		log_err("channel peer=web[%u]: no memory", o->index);
 		worker_end(w);
 		return;

@@ -34,7 +34,6 @@ static void
 record_and_reply(struct web *w, struct conn *c, const struct http_request *r,
     struct ipc_event *event, enum http_reply reply)
 {
-	uint8_t agent[IPC_USER_AGENT_MAX];
 	struct addr client;
 
 	if (!is_recorded(w, c)) {
@@ -47,9 +46,9 @@ record_and_reply(struct web *w, struct conn *c, const struct http_request *r,
 	event->method = c->head_method ? IPC_METHOD_HEAD : IPC_METHOD_GET;
 	if (r->has_user_agent) {
 		event->flags |= IPC_EVENT_HAS_AGENT;
-		event->user_agent.p = agent;
-		event->user_agent.len = utf8_repair(
-		    r->user_agent, USER_AGENT_CHARS, agent, sizeof(agent));
+		event->user_agent.p = w->agent;
+		event->user_agent.len = utf8_repair(r->user_agent,
+		    USER_AGENT_CHARS, w->agent, sizeof(w->agent));
 	}
 	w->counters[event->kind == IPC_EVENT_OPEN ? COUNTER_OPENS
 						  : COUNTER_CLICKS]++;

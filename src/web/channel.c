@@ -79,6 +79,11 @@ on_store(struct loop_watch *watch, uint32_t events)
 		for (size_t i = 0; i < ARRAY_LENGTH(store_handlers); i++)
 			if (store_handlers[i].type == in.message->type)
 				store_handlers[i].handle(w, &in.body);
+		/* Mostly nothing follows an acknowledgement, and asking would
+		 * be a call for each batch; what does follow comes in the
+		 * next round. */
+		if (in.message->type == IPC_STORED)
+			return;
 	}
 	if (got == IPC_BREACH)
 		stop_for("the store sent a message that is not in the table");
@@ -112,9 +117,7 @@ take_store(struct web *w, int fd)
 	fd_close(&w->store.fd);
 	w->store = (struct ipc_channel){fd, IPC_WEB, IPC_STORE};
 	w->store_watch = (struct loop_watch){fd, on_store};
-	/* Edge-triggered: an event also when there is room again. */
-	if (loop_add(&w->loop, &w->store_watch, EPOLLIN | EPOLLOUT | EPOLLET) !=
-	    0)
+	if (loop_add(&w->loop, &w->store_watch, EPOLLIN) != 0)
 		stop_for("cannot watch the store");
 	ask_again(w);
 	batches_resend(w);
@@ -142,6 +145,8 @@ ask_one(struct web *w, struct conn *c)
 	return (int)ipc_send(&w->store, w->scratch2, IPC_LINK, &body, -1);
 }
 
+/* When there is no room, answers are on their way that will bring us here
+ * again. */
 void
 channels_flush(struct web *w)
 {

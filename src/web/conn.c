@@ -2,7 +2,7 @@
  * conn.c - the life of a connection: accept, read, parse, wait, close
  *
  * Runs in the web worker. Sockets are watched edge-triggered, once: a request
- * costs one read and one write. Bytes are read into one scratch buffer; only
+ * costs one recv and one send. Bytes are read into one scratch buffer; only
  * a head that is not complete, or that has to wait, gets a buffer of its own,
  * so that an idle connection holds none.
  */
@@ -18,8 +18,6 @@
 
 #include "base/fd.h"
 
-/* Accepted at one event; other connections want their turn too. */
-#define ACCEPTS_A_ROUND 16
 /* How long a peer may take to close after our last word. */
 #define CLOSING_MS 2000
 /* A head that has been arriving for so long may make room for others. */
@@ -176,7 +174,8 @@ static void
 drain(struct web *w, struct conn *c)
 {
 	for (int i = 0; i < 16; i++) {
-		ssize_t n = read(c->watch.fd, w->scratch->bytes, w->head_size);
+		ssize_t n =
+		    recv(c->watch.fd, w->scratch->bytes, w->head_size, 0);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -318,7 +317,7 @@ fill(struct web *w, struct conn *c, struct head *h)
 	if (!c->readable)
 		return -1;
 	do
-		n = read(c->watch.fd, h->bytes + h->len, room);
+		n = recv(c->watch.fd, h->bytes + h->len, room, 0);
 	while (n < 0 && errno == EINTR);
 	/* A short read emptied the socket: the next byte is a new edge. */
 	if (n < (ssize_t)room)
@@ -461,36 +460,34 @@ has_room(const struct web *w)
 	return w->free.first != NULL || w->n_used < w->n_conns;
 }
 
+/*
+ * One connection an event: the others that wait wake other workers, and so
+ * spread over all of them.
+ */
 void
 conn_accept(struct web *w, int listener)
 {
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct endpoint from;
 	uint64_t held_back;
+	int fd;
 
-	for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
-		struct sockaddr_storage sa;
-		socklen_t len = sizeof(sa);
-		struct endpoint from;
-		int fd;
-
-		if (!has_room(w)) {
-			make_room(w);
-			return;
-		}
-		fd = accept4(listener, (struct sockaddr *)&sa, &len,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
-			begin(w, fd, &from);
-			continue;
-		}
-		fd_close(&fd);
-		if (errno == ECONNABORTED || errno == EINTR)
-			continue;
-		if (errno != EAGAIN &&
-		    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
-			log_err("accept error=\"%s\" more=%" PRIu64,
-			    strerror(errno), held_back);
+	if (!has_room(w)) {
+		make_room(w);
 		return;
 	}
+	fd = accept4(listener, (struct sockaddr *)&sa, &len,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
+		begin(w, fd, &from);
+		return;
+	}
+	fd_close(&fd);
+	if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR &&
+	    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
+		log_err("accept error=\"%s\" more=%" PRIu64, strerror(errno),
+		    held_back);
 }
 
 /* --- time -------------------------------------------------------------- */

@@ -24,6 +24,9 @@
 #include "web/links.h"
 #include "web/servers.h"
 
+/* Replies up to this size are sent from one piece. */
+#define REPLY_SIZE 2048
+
 struct conn;
 struct web;
 
@@ -127,7 +130,7 @@ struct web {
 	size_t heap_out;	 /* bytes of conn.out */
 
 	struct http_replies replies;
-	int64_t date_second;
+	uint64_t date_until_ms;
 	char date[HTTP_DATE_SIZE];
 	uint64_t counters[COUNTER_N];
 	uint64_t next_counters_ms;
@@ -136,6 +139,8 @@ struct web {
 	uint8_t *buffer;   /* IPC_RECORD_MAX, receiving */
 	uint8_t *scratch2; /* IPC_RECORD_MAX, sending */
 	uint8_t *location; /* 3 * IPC_URL_MAX */
+	uint8_t agent[IPC_USER_AGENT_MAX];
+	uint8_t reply[REPLY_SIZE];
 };
 
 /* list.c */

@@ -1,7 +1,7 @@
 /*
  * output.c - a reply on its way to the visitor
  *
- * Runs in the web worker. One writev; when the peer's window is full, the
+ * Runs in the web worker. One call; when the peer's window is full, the
  * rest is kept on the heap, within a budget, until the peer reads.
  */
 #include "web/internal.h"
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,16 +19,43 @@
 /* All rests of one worker together; beyond it slow readers are cut off. */
 #define HEAP_OUT_MAX (8u << 20)
 
+/* The wall clock is read once a second. */
 static const char *
 date_of(struct web *w)
 {
-	int64_t second = clock_wall_us() / 1000000;
+	int64_t us;
 
-	if (second != w->date_second) {
-		w->date_second = second;
-		http_date_format(second, w->date);
+	if (w->loop.now_ms >= w->date_until_ms) {
+		us = clock_wall_us();
+		http_date_format(us / 1000000, w->date);
+		w->date_until_ms =
+		    w->loop.now_ms + 1000 - (uint64_t)(us / 1000 % 1000);
 	}
 	return w->date;
+}
+
+/*
+ * One small piece is cheaper for the kernel than a list of parts, also with
+ * the copy that makes it.
+ */
+static ssize_t
+send_parts(
+    struct web *w, struct conn *c, struct iovec *parts, int n, size_t total)
+{
+	struct msghdr mh = {.msg_iov = parts, .msg_iovlen = (size_t)n};
+	size_t used = 0;
+	ssize_t sent;
+
+	for (int i = 0; total <= sizeof(w->reply) && i < n; i++) {
+		memcpy(w->reply + used, parts[i].iov_base, parts[i].iov_len);
+		used += parts[i].iov_len;
+	}
+	do
+		sent = used > 0
+			   ? send(c->watch.fd, w->reply, used, MSG_NOSIGNAL)
+			   : sendmsg(c->watch.fd, &mh, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent;
 }
 
 /* The reply is with the kernel: what comes next. */
@@ -102,9 +130,7 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 	n = http_reply_render(&w->replies, reply, &options, parts);
 	for (int i = 0; i < n; i++)
 		total += parts[i].iov_len;
-	do
-		sent = writev(c->watch.fd, parts, n);
-	while (sent < 0 && errno == EINTR);
+	sent = send_parts(w, c, parts, n, total);
 	w->counters[COUNTER_REQUESTS]++;
 	if (sent == (ssize_t)total) {
 		complete(w, c);
@@ -125,8 +151,8 @@ void
 conn_write_on(struct web *w, struct conn *c)
 {
 	while (c->out_at < c->out_len) {
-		ssize_t n = write(
-		    c->watch.fd, c->out + c->out_at, c->out_len - c->out_at);
+		ssize_t n = send(c->watch.fd, c->out + c->out_at,
+		    c->out_len - c->out_at, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
