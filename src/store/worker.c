@@ -197,12 +197,10 @@ on_channel(struct loop_watch *watch, uint32_t events)
 			return;
 		default:
 			breach = handle(w, &in);
-			if (breach != 0)
-				part_from(w, in.message, breach);
-			/* Mostly nothing follows a batch; see the web
-			 * worker's side. */
-			if (breach != 0 || in.message->type == IPC_EVENTS)
-				return;
+			if (breach == 0)
+				break;
+			part_from(w, in.message, breach);
+			return;
 		}
 	}
 }
