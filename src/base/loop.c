@@ -71,6 +71,8 @@ loop_wake_at(struct loop *l, uint64_t when_ms)
 static int
 timeout_ms(const struct loop *l)
 {
+	if (l->poll_once)
+		return 0;
 	if (l->due_ms == 0)
 		return -1;
 	if (l->due_ms <= l->now_ms)
@@ -92,6 +94,8 @@ loop_run(struct loop *l, struct err *e)
 		if (n < 0 && errno != EINTR)
 			return err_errno(e, "epoll_wait");
 		l->now_ms = clock_mono_ms();
+		l->poll_once = false;
+		l->n_events = n < 0 ? 0 : n;
 		for (int i = 0; i < n; i++) {
 			struct loop_watch *w = events[i].data.ptr;
 

@@ -23,7 +23,9 @@ struct loop_watch {
 struct loop {
 	int epoll_fd;
 	bool stopped;
-	void *owner;			  /* passed to the two calls below */
+	bool poll_once; /* the next round does not wait for events */
+	int n_events;	/* of this round */
+	void *owner;	/* passed to the two calls below */
 	void (*after_round)(void *owner); /* may be NULL */
 	/* Called when due_ms passed; sets its next due_ms, or 0 for never. */
 	void (*on_due)(void *owner);

@@ -16,6 +16,9 @@
 
 #include "base/clock.h"
 
+/* A batch of this size goes at once. */
+#define GATHER_EVENTS 64
+
 int
 batches_open(struct web *w)
 {
@@ -129,6 +132,12 @@ batches_flush(struct web *w)
 	if (b->under_way || b->n == 0 || w->store.fd < 0)
 		return;
 	batch = batch_at(b, 0);
+	/* While more requests are there to be read, they join: a larger
+	 * batch costs the store and the disk less. */
+	if (w->loop.n_events > 0 && batch->count < GATHER_EVENTS && b->n == 1) {
+		w->loop.poll_once = true;
+		return;
+	}
 	if (batch->number == 0)
 		batch->number = ++b->last_number;
 	/* No room or no peer: it goes later, with the same number. */
