@@ -49,6 +49,9 @@ write_record(const char *record, size_t len)
 	while (n < 0 && errno == EINTR);
 }
 
+static void log_va(enum log_level level, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
 static void
 log_va(enum log_level level, const char *format, va_list ap)
 {

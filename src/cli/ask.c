@@ -142,7 +142,7 @@ hand_over_channel(struct ask *a, struct err *e)
 static int
 start_store(struct ask *a, const struct config *c, struct err *e)
 {
-	struct ipc_received in;
+	struct ipc_received in = {.message = NULL};
 	struct users users;
 
 	if (users_find(c, &users, e) != 0 ||
@@ -151,7 +151,7 @@ start_store(struct ask *a, const struct config *c, struct err *e)
 	    start_role(a, c, &users, e) != 0 || hand_over_channel(a, e) != 0 ||
 	    receive(&a->monitor, a->buffer, &in, e) != 0)
 		return -1;
-	if (in.message->type != IPC_READY)
+	if (in.message == NULL || in.message->type != IPC_READY)
 		return err_set(e, "the store could not start; see above");
 	return 0;
 }

@@ -24,7 +24,7 @@ command_config(int argc, char **argv)
 	const char *section = "";
 	struct options o;
 	struct config *c;
-	char value[8192];
+	char value[CONFIG_VALUE_SIZE];
 
 	if (origins == NULL)
 		return EX_OSERR;

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -114,7 +115,7 @@ static const struct {
 static void
 handle(struct child *c, const struct ipc_received *in)
 {
-	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+	for (size_t i = 0; i < ARRAY_LENGTH(handlers); i++)
 		if (handlers[i].type == in->message->type)
 			handlers[i].handle(c, &in->body);
 }

@@ -387,8 +387,8 @@ clear(struct monitor *m)
 	loop_close(&m->loop);
 }
 
-static int
-load_config(const char *path, struct config *c)
+int
+monitor_load_config(const char *path, struct config *c)
 {
 	struct config_errors *errors = calloc(1, sizeof(*errors));
 	int failed;
@@ -423,7 +423,7 @@ monitor_run(const char *path)
 		return EX_CONFIG;
 	}
 	notify_open(&m->notify);
-	if (load_config(path, &m->config) != 0) {
+	if (monitor_load_config(path, &m->config) != 0) {
 		log_err("not started: the configuration has errors");
 		clear(m);
 		free(m);

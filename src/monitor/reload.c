@@ -3,6 +3,7 @@
  *
  * Runs in the monitor. Nothing changes until everything that the new
  * configuration needs is there; the old workers stop when the new ones serve.
+ * A second SIGHUP before that makes the first one's workers old ones too.
  */
 #include "monitor/internal.h"
 
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -93,8 +95,7 @@ say_what_needs_restart(const struct config *old, const struct config *new)
 		char before[CONFIG_PATH_SIZE], after[CONFIG_PATH_SIZE];
 		bool listed = false;
 
-		for (size_t j = 0;
-		     j < sizeof(needs_restart) / sizeof(needs_restart[0]); j++)
+		for (size_t j = 0; j < ARRAY_LENGTH(needs_restart); j++)
 			listed = listed ||
 				 (strcmp(d->section,
 				      needs_restart[j].section) == 0 &&
@@ -128,15 +129,6 @@ take_over(struct config *now, const struct config *new)
 	now->postal = kept.postal;
 }
 
-static void
-stop_old_workers_of_unfinished_reload(struct monitor *m)
-{
-	/* A second SIGHUP before the first took effect: its new workers are
-	 * old now too; they end together when the newest are ready. */
-	if (m->reloading)
-		log_info("reload again before the last one was complete");
-}
-
 static int
 apply(struct monitor *m, const struct config *new, struct err *e)
 {
@@ -168,19 +160,6 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	return monitor_new_workers(m, e);
 }
 
-static int
-load(const char *path, struct config *c)
-{
-	struct config_errors *errors = calloc(1, sizeof(*errors));
-	int failed = errors == NULL ? -1 : config_load(path, c, NULL, errors);
-
-	for (size_t i = 0;
-	     errors != NULL && i < errors->n && i < CONFIG_ERRORS_MAX; i++)
-		log_err("%s", errors->list[i].text);
-	free(errors);
-	return failed;
-}
-
 void
 monitor_reload(struct monitor *m)
 {
@@ -196,9 +175,8 @@ monitor_reload(struct monitor *m)
 	(void)snprintf(state, sizeof(state),
 	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ms() * 1000);
 	notify_send(&m->notify, state);
-	stop_old_workers_of_unfinished_reload(m);
 	new = calloc(1, sizeof(*new));
-	if (new == NULL || load(m->path, new) != 0) {
+	if (new == NULL || monitor_load_config(m->path, new) != 0) {
 		log_err("reload failed: the configuration in use stays");
 		notify_send(&m->notify, "READY=1");
 	} else if (apply(m, new, &e) != 0) {

@@ -25,6 +25,8 @@ struct directory {
 	uint8_t included[FILE_MAX];
 };
 
+static void stop_with(const char *text) __attribute__((noreturn));
+
 static void
 stop_with(const char *text)
 {
@@ -125,7 +127,7 @@ compile(struct directory *d, const char *name, const struct policy *extra)
 	static struct policy policy;
 	struct policy_source source = {include, d};
 	char path[512], role[64];
-	struct span text;
+	struct span text = {NULL, 0};
 	struct err e;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", d->path, name);
@@ -171,7 +173,7 @@ main(int argc, char **argv)
 	static struct policy extra;
 	static uint8_t bytes[FILE_MAX];
 	struct dirent **names = NULL;
-	struct span text;
+	struct span text = {NULL, 0};
 	struct err e;
 	int n;
 

@@ -46,9 +46,9 @@ list_counters(const struct store *s, uint8_t *bytes, size_t size)
 {
 	struct writer w = writer_of(bytes, size);
 
-	for (uint8_t i = 0; i < COUNTER_N; i++) {
+	for (int i = 0; i < COUNTER_N; i++) {
 		struct ipc_counter_row row = {
-		    i, workers_counter(s, (enum counter)i)};
+		    (uint8_t)i, workers_counter(s, (enum counter)i)};
 
 		(void)ipc_put(&w, &ipc_counter_row_record, &row);
 	}

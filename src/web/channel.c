@@ -176,8 +176,9 @@ channels_send_counters(struct web *w)
 	struct ipc_counters body = {.rows = {COUNTER_N, {NULL, 0}}};
 
 	if (w->loop.now_ms >= w->next_counters_ms && w->store.fd >= 0) {
-		for (uint8_t i = 0; i < COUNTER_N; i++) {
-			struct ipc_counter_row row = {i, w->counters[i]};
+		for (int i = 0; i < COUNTER_N; i++) {
+			struct ipc_counter_row row = {
+			    (uint8_t)i, w->counters[i]};
 
 			(void)ipc_put(&out, &ipc_counter_row_record, &row);
 		}

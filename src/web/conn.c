@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 
 /* How long a peer may take to close after our last word. */
@@ -383,12 +384,11 @@ on_event(struct loop_watch *watch, uint32_t events)
 
 	if ((events & (EPOLLIN | EPOLLRDHUP)) != 0)
 		c->readable = true;
-	if ((events & EPOLLERR) != 0)
+	if ((events & EPOLLERR) != 0 ||
+	    ((events & EPOLLHUP) != 0 && c->state != CONN_CLOSING))
 		conn_close(w, c);
 	else if (c->state == CONN_CLOSING)
 		drain(w, c);
-	else if ((events & EPOLLHUP) != 0)
-		conn_close(w, c);
 	else if (c->state == CONN_WRITING)
 		conn_write_on(w, c);
 	else
@@ -538,7 +538,7 @@ conns_due(struct web *w)
 	};
 	uint64_t next = 0;
 
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LENGTH(lists); i++) {
 		uint64_t due = list_due(w, lists[i].list, lists[i].end);
 
 		if (due != 0 && (next == 0 || due < next))

@@ -78,7 +78,7 @@ keep_rest(struct web *w, struct conn *c, const struct iovec *parts, int n,
 
 	for (int i = 0; i < n; i++)
 		total += parts[i].iov_len;
-	if (total - sent > HEAP_OUT_MAX - w->heap_out)
+	if (total <= sent || total - sent > HEAP_OUT_MAX - w->heap_out)
 		return -1;
 	c->out = malloc(total - sent);
 	if (c->out == NULL)
