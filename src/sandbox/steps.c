@@ -18,7 +18,7 @@
 /* --- limits ------------------------------------------------------------ */
 
 static int
-limit_one(int which, uint64_t value, const char *name, struct err *e)
+limit_one(unsigned int which, uint64_t value, const char *name, struct err *e)
 {
 	struct rlimit limit, now;
 
