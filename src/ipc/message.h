@@ -96,6 +96,7 @@ struct ipc_params {
 struct ipc_web_settings {
 	uint16_t index;	  /* this worker's slice of the shared memory */
 	uint16_t workers; /* slices in all */
+	uint64_t k0, k1;  /* the key of its tables, the same for all */
 	uint16_t n_listeners;
 	uint8_t count_head;
 	uint8_t proxy_protocol;

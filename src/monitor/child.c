@@ -229,6 +229,8 @@ spawn_web(struct child *c, struct err *e)
 	for (size_t i = 0; i < m->listeners.n; i++)
 		fds[2 + i] = m->listeners.list[i].fd;
 	settings.index = c->index;
+	settings.k0 = m->shared_key[0];
+	settings.k1 = m->shared_key[1];
 	settings.n_listeners = (uint16_t)m->listeners.n;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -24,15 +25,22 @@
 /* Descriptors that a worker has beside its connections. */
 #define WORKER_OWN_FDS 96
 
+/* Memory for the counts of so many workers, and the key of its tables. */
 static int
-open_shared_memory(unsigned int workers, int *fd, struct err *e)
+open_shared_memory(
+    unsigned int workers, int *result, uint64_t key[2], struct err *e)
 {
-	*fd =
+	int fd =
 	    memfd_create("postal-tracker-web", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (*fd < 0 ||
-	    ftruncate(*fd, (off_t)workers * IPC_WEB_SLICE_SIZE) != 0 ||
-	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
-		return err_errno(e, "cannot make the workers' shared memory");
+
+	if (fd < 0 || ftruncate(fd, (off_t)workers * IPC_WEB_SLICE_SIZE) != 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 ||
+	    getrandom(key, 2 * sizeof(key[0]), 0) != 2 * sizeof(key[0])) {
+		(void)err_errno(e, "cannot make the workers' shared memory");
+		fd_close(&fd);
+		return -1;
+	}
+	*result = fd;
 	return 0;
 }
 
@@ -62,7 +70,7 @@ monitor_new_workers(struct monitor *m, struct err *e)
 
 	m->workers = settings_workers(&m->config);
 	fit_connections(m);
-	if (open_shared_memory(m->workers, &shared, e) != 0)
+	if (open_shared_memory(m->workers, &shared, m->shared_key, e) != 0)
 		return -1;
 	fd_close(&m->shared_fd);
 	m->shared_fd = shared;

@@ -56,8 +56,9 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 	"SELECT seq, at_us, kind, method, flags, link_id, message_id, ip,"
 	" server, token, user_agent, server_id FROM event"
 	" WHERE seq > ? ORDER BY seq LIMIT ?",
-    [SPOOL_EXPIRE] = "DELETE FROM event WHERE seq IN (SELECT seq FROM event"
-		     " WHERE at_us < ? ORDER BY seq LIMIT ?)",
+    [SPOOL_EXPIRE] = "DELETE FROM event WHERE seq IN"
+		     " (SELECT seq FROM event WHERE at_us < ?"
+		     " ORDER BY seq LIMIT ?)",
 };
 
 /* Runs a statement that gives no rows, and makes it ready for the next use. */

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "ipc/message.h"
 
@@ -23,14 +22,11 @@ cell(const struct limits *l, unsigned int worker, unsigned int row, size_t at)
 
 int
 limits_open(struct limits *l, int fd, unsigned int index, unsigned int workers,
-    struct err *e)
+    const struct hash_key *key, struct err *e)
 {
 	size_t size = (size_t)workers * IPC_WEB_SLICE_SIZE;
-	struct stat st;
 	void *p;
 
-	if (fstat(fd, &st) != 0)
-		return err_errno(e, "cannot look at the shared memory");
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_errno(e, "cannot map the shared memory");
@@ -38,7 +34,7 @@ limits_open(struct limits *l, int fd, unsigned int index, unsigned int workers,
 	    .cells = p,
 	    .index = index,
 	    .workers = workers,
-	    .key = {(uint64_t)st.st_ino, (uint64_t)st.st_ctim.tv_nsec}};
+	    .key = *key};
 	/* What a predecessor that died left behind. */
 	memset((uint8_t *)p + (size_t)index * IPC_WEB_SLICE_SIZE, 0,
 	    IPC_WEB_SLICE_SIZE);

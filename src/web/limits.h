@@ -24,11 +24,11 @@ struct limits {
 };
 
 /*
- * Maps the shared memory and clears this worker's slice. key is the same in
- * all workers; it is derived from the memory's inode, which no visitor sees.
+ * Maps the shared memory and clears slice number index of so many. key is the
+ * same in all workers, or they would count in different cells.
  */
 int limits_open(struct limits *l, int fd, unsigned int index,
-    unsigned int workers, struct err *e);
+    unsigned int workers, const struct hash_key *key, struct err *e);
 void limits_close(struct limits *l);
 
 /* Counts a connection of this address; false, and not counted, when it

@@ -169,17 +169,19 @@ static int
 start(struct web *w, const char *argv0, struct err *e)
 {
 	struct role_needs needs = {.root_fd = EMPTY_ROOT_FD};
+	struct hash_key shared_key;
 	int shared = SHARED_FD;
 
 	if (role_take(&w->role, IPC_WEB, argv0, IPC_WEB_SETTINGS, e) != 0)
 		return -1;
 	w->settings = w->role.settings.web_settings;
+	shared_key = (struct hash_key){w->settings.k0, w->settings.k1};
 	if (w->role.n_fds != 2 + w->settings.n_listeners)
 		return err_set(e, "PARAMS and descriptors disagree");
 	if (copy_trusted(w, e) != 0 || open_tables(w, e) != 0 ||
 	    conns_open(w, e) != 0 || loop_open(&w->loop, w, e) != 0 ||
 	    limits_open(&w->limits, shared, w->settings.index,
-		w->settings.workers, e) != 0)
+		w->settings.workers, &shared_key, e) != 0)
 		return -1;
 	fd_close(&shared);
 	needs.descriptors =

@@ -3,11 +3,10 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from conftest import PEER, TRACKER, wait_for
+from conftest import PEER, TRACKER
 
 INJECT = os.path.join(os.path.dirname(PEER), "inject")
 
@@ -37,21 +36,12 @@ CASES = [("store[0]", n) for n in FORBIDDEN] + [
 ]
 
 
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory):
-    """One daemon for all calls: it has to survive every one of them."""
-    from conftest import Tracker
-
-    directory = tmp_path_factory.mktemp("victim")
-    for parent in [directory, *directory.parents]:
-        if parent == Path("/tmp"):
-            break
-        os.chmod(parent, 0o755)
-    t = Tracker(directory, {"http": {"workers": "1"}})
+@pytest.fixture
+def victim(make_tracker):
+    """A daemon whose roles may die: a fresh one restarts them at once."""
+    t = make_tracker({"http": {"workers": "1"}})
     t.may_die = True
-    t.start()
-    yield t
-    t.finish()
+    return t.start()
 
 
 @pytest.mark.parametrize("role, name", CASES)

@@ -19,7 +19,9 @@ wire(enum http_reply reply, const struct http_reply_options *o)
 	assert_non_null(text);
 	assert_in_range(n, 1, HTTP_REPLY_PARTS);
 	for (int i = 0; i < n; i++) {
-		memcpy(text + used, parts[i].iov_base, parts[i].iov_len);
+		if (parts[i].iov_len > 0)
+			memcpy(
+			    text + used, parts[i].iov_base, parts[i].iov_len);
 		used += parts[i].iov_len;
 	}
 	return text;
