@@ -1,0 +1,423 @@
+/*
+ * store_test.c - spool.db and links.db
+ *
+ * In a directory of its own, which is the working directory as in the store.
+ */
+#include "tests/unit/test.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "store/links.h"
+#include "store/spool.h"
+
+static char directory[] = "/tmp/store-test-XXXXXX";
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	return at->level == 0 ? 0 : remove(path);
+}
+
+static int
+empty_directory(void **state)
+{
+	(void)state;
+	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(name, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* --- spool.h ----------------------------------------------------------- */
+
+static struct spool spool;
+static struct err e;
+
+static void
+reopen(void)
+{
+	spool_close(&spool);
+	memset(&spool, 0, sizeof(spool));
+	assert_int_equal(spool_open(&spool, &e), DATABASE_OK);
+}
+
+static enum database_result
+put(int64_t at_us, const char *token)
+{
+	struct ipc_event event = {.at_us = at_us,
+	    .kind = IPC_EVENT_OPEN,
+	    .method = IPC_METHOD_GET,
+	    .flags = IPC_EVENT_HAS_AGENT,
+	    .server_id = 3,
+	    .ip = {1, 2, 3},
+	    .token = span_of(token),
+	    .user_agent = span_of("agent")};
+	struct spool_event row = {&event, span_of("srv")};
+
+	return spool_put(&spool, &row, &e);
+}
+
+static void
+put_and_commit(int64_t at_us, const char *token)
+{
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(put(at_us, token), DATABASE_OK);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+}
+
+static void
+assert_law(void)
+{
+	const struct spool_counts *c = &spool.now;
+
+	assert_true(c->accepted == c->written + c->unmatched + c->duplicates +
+				       c->set_aside + c->expired + c->pending +
+				       c->lost);
+}
+
+/* Tokens of the rows after a sequence number, in one text. */
+static bool
+collect(void *owner, struct ipc_event_row *row)
+{
+	char *text = owner;
+
+	(void)snprintf(text + strlen(text), 256 - strlen(text), "%llu:%.*s ",
+	    (unsigned long long)row->seq, (int)row->token.len,
+	    (const char *)row->token.p);
+	return row->token.p[0] != '!';
+}
+
+static const char *
+rows(uint64_t after, unsigned int most)
+{
+	static char text[256];
+
+	text[0] = '\0';
+	assert_int_equal(
+	    spool_page(&spool, after, most, collect, text, &e), DATABASE_OK);
+	return text;
+}
+
+static void
+test_what_was_committed_is_there(void **state)
+{
+	uint8_t node[IPC_NODE_SIZE];
+
+	(void)state;
+	reopen();
+	memcpy(node, spool.node, sizeof(node));
+	put_and_commit(1, "one");
+	put_and_commit(2, "two");
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(put(3, "never"), DATABASE_OK);
+	spool_set_worker(&spool, 77, 5);
+	/* Closing rolls back what was not committed. */
+	reopen();
+	assert_memory_equal(node, spool.node, sizeof(node));
+	assert_string_equal(rows(0, 10), "1:one 2:two ");
+	assert_string_equal(rows(1, 10), "2:two ");
+	assert_string_equal(rows(0, 1), "1:one ");
+	assert_string_equal(rows(UINT64_MAX, 10), "");
+	assert_int_equal(spool_worker_number(&spool, 77), 0);
+	assert_int_equal(spool.now.pending, 2);
+	assert_int_equal(spool.now.accepted, 2);
+	assert_law();
+	/* The number that was rolled back is used for the next one. */
+	put_and_commit(4, "three");
+	assert_string_equal(rows(2, 10), "3:three ");
+}
+
+static void
+test_a_visit_may_stop(void **state)
+{
+	(void)state;
+	reopen();
+	put_and_commit(1, "a");
+	put_and_commit(2, "!");
+	put_and_commit(3, "c");
+	assert_string_equal(rows(0, 10), "1:a 2:! ");
+	assert_string_equal(rows(0, 10), "1:a 2:! ");
+}
+
+static void
+test_worker_numbers(void **state)
+{
+	(void)state;
+	reopen();
+	for (uint64_t i = 1; i <= SPOOL_WORKERS_MAX; i++) {
+		assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+		spool_set_worker(&spool, i, i * 10);
+		assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	}
+	reopen();
+	assert_int_equal(spool_worker_number(&spool, 1), 10);
+	/* The one that was there longest makes room. */
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	spool_set_worker(&spool, 1000, 7);
+	spool_set_worker(&spool, 2, 21);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	reopen();
+	assert_int_equal(spool_worker_number(&spool, 1), 0);
+	assert_int_equal(spool_worker_number(&spool, 2), 21);
+	assert_int_equal(spool_worker_number(&spool, 1000), 7);
+	spool_forget_worker(&spool, 2);
+	assert_int_equal(spool_worker_number(&spool, 2), 0);
+	assert_int_equal(spool_worker_number(&spool, 3), 30);
+	spool_forget_worker(&spool, 4711);
+}
+
+static void
+test_a_rollback_keeps_what_was_lost(void **state)
+{
+	(void)state;
+	reopen();
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(put(1, "a"), DATABASE_OK);
+	spool_count_lost(&spool, 3);
+	spool_count_late(&spool, 2);
+	spool_rollback(&spool);
+	assert_int_equal(spool.now.pending, 0);
+	assert_int_equal(spool.now.lost, 3);
+	assert_int_equal(spool.now.late, 2);
+	assert_true(spool_has_unsaved_counts(&spool));
+	assert_law();
+	put_and_commit(1, "b");
+	assert_false(spool_has_unsaved_counts(&spool));
+	reopen();
+	assert_int_equal(spool.now.lost, 3);
+	assert_int_equal(spool.now.accepted, 4);
+	assert_law();
+}
+
+static void
+test_expire(void **state)
+{
+	uint64_t gone = 0;
+
+	(void)state;
+	reopen();
+	for (int i = 1; i <= 5; i++)
+		put_and_commit(i, "x");
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(spool_expire(&spool, 4, 2, &gone, &e), DATABASE_OK);
+	assert_int_equal(gone, 2);
+	assert_int_equal(spool_expire(&spool, 4, 2, &gone, &e), DATABASE_OK);
+	assert_int_equal(gone, 3);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	assert_string_equal(rows(0, 10), "4:x 5:x ");
+	assert_int_equal(spool.now.expired, 3);
+	assert_int_equal(spool.now.pending, 2);
+	assert_law();
+}
+
+static void
+test_max_size(void **state)
+{
+	enum database_result r = DATABASE_OK;
+	uint64_t before;
+
+	(void)state;
+	reopen();
+	spool_set_max_size(&spool, 128 * 1024);
+	for (int i = 0; r == DATABASE_OK && i < 10000; i++) {
+		assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+		r = put(i, "a-token-of-some-length");
+		if (r == DATABASE_OK)
+			r = spool_commit(&spool, &e);
+	}
+	assert_int_equal(r, DATABASE_FAILED);
+	spool_rollback(&spool);
+	assert_true(spool_is_at_max_size(&spool));
+	assert_in_range(spool_size(&spool), 100 * 1024, 128 * 1024);
+	before = spool.now.pending;
+	assert_in_range(before, 500, 5000);
+	spool_set_max_size(&spool, 1024 * 1024);
+	assert_false(spool_is_at_max_size(&spool));
+	put_and_commit(1, "again");
+	assert_int_equal(spool.now.pending, before + 1);
+}
+
+static void
+test_what_is_no_database(void **state)
+{
+	static const char junk[] =
+	    "this is certainly not a database, however long it goes on";
+	char aside[DATABASE_ASIDE_SIZE], again[DATABASE_ASIDE_SIZE];
+
+	(void)state;
+	write_file("spool.db", junk);
+	spool_close(&spool);
+	memset(&spool, 0, sizeof(spool));
+	assert_int_equal(spool_open(&spool, &e), DATABASE_DAMAGED);
+	assert_false(spool_is_open(&spool));
+	assert_int_equal(database_quarantine("spool.db", aside, &e), 0);
+	assert_int_equal(access(aside, F_OK), 0);
+	/* Twice in a second: nothing is overwritten. */
+	write_file("spool.db", junk);
+	assert_int_equal(database_quarantine("spool.db", again, &e), 0);
+	assert_string_not_equal(aside, again);
+	reopen();
+	put_and_commit(1, "a");
+}
+
+static void
+test_a_newer_schema_is_left_alone(void **state)
+{
+	(void)state;
+	reopen();
+	assert_int_equal(
+	    database_run(&spool.db, "test", "PRAGMA user_version = 1000", &e),
+	    DATABASE_OK);
+	spool_close(&spool);
+	memset(&spool, 0, sizeof(spool));
+	assert_int_equal(spool_open(&spool, &e), DATABASE_FAILED);
+	assert_non_null(strstr(e.text, "newer version"));
+}
+
+/* --- links.h ----------------------------------------------------------- */
+
+static struct links_db links;
+
+static int
+add(const char *server, const char *token, const char *url)
+{
+	struct ipc_link_add wanted = {.server = span_of(server),
+	    .token = span_of(token),
+	    .url = span_of(url)};
+	struct ipc_link_added added;
+	char made[LINKS_TOKEN_MADE];
+	enum database_result result;
+	bool new_server;
+	int failed = links_add_row(
+	    &links, &wanted, made, &added, &new_server, &result, &e);
+
+	assert_int_equal(result, DATABASE_OK);
+	if (!failed && token[0] == '\0')
+		assert_int_equal(added.token.len, LINKS_TOKEN_MADE);
+	return failed;
+}
+
+static const char *
+find(uint32_t server_id, const char *token)
+{
+	static char url[256];
+	struct links_row row;
+	enum links_found found =
+	    links_find_row(&links, server_id, span_of(token), &row, &e);
+
+	url[0] = '\0';
+	if (found == LINKS_FOUND)
+		assert_int_equal(span_to_text(row.url, url, sizeof(url)), 0);
+	else
+		assert_int_equal(found, LINKS_NONE);
+	links_release(&links);
+	return url;
+}
+
+static void
+reopen_links(void)
+{
+	links_close(&links);
+	memset(&links, 0, sizeof(links));
+	assert_int_equal(links_open(&links, &e), DATABASE_OK);
+}
+
+static void
+test_links_case(void **state)
+{
+	(void)state;
+	reopen_links();
+	assert_int_equal(add("srv", "AbC", "https://first/"), 0);
+	assert_int_equal(add("SRV", "aBc", "https://second/"), 0);
+	assert_int_equal(links.n_servers, 1);
+	assert_string_equal(find(1, "AbC"), "https://first/");
+	assert_string_equal(find(1, "aBc"), "https://second/");
+	/* Neither matches exactly: the lowest id. */
+	assert_string_equal(find(1, "abc"), "https://first/");
+	assert_string_equal(find(1, "ab"), "");
+	assert_string_equal(find(2, "AbC"), "");
+	reopen_links();
+	assert_int_equal(links.n_links, 2);
+	assert_string_equal(find(1, "ABC"), "https://first/");
+	assert_memory_equal(links_url(&links, 2).p, "https://second/", 15);
+	assert_int_equal(links_url(&links, 3).len, 0);
+	links_release(&links);
+}
+
+static const struct {
+	const char *server, *token, *url, *error;
+} refusals[] = {
+    {"srv", "taken", "https://b/", "exists already and leads to https://a/"},
+    {"", "t", "https://a/", "a server token"},
+    {"a/b", "t", "https://a/", "a server token"},
+    {"srv", "t_", "https://a/", "a link token"},
+    {"srv", "t", "ftp://a/", "http:// or https://"},
+    {"srv", "t", "https://", "http:// or https://"},
+    {"srv", "t", "https://a/\r\nX: y", "no control characters"},
+    {"srv", "t", "javascript:alert(1)", "http:// or https://"},
+};
+
+static void
+test_links_refused(void **state)
+{
+	(void)state;
+	reopen_links();
+	assert_int_equal(add("srv", "taken", "https://a/"), 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(refusals); i++) {
+		assert_int_equal(
+		    add(refusals[i].server, refusals[i].token, refusals[i].url),
+		    -1);
+		if (strstr(e.text, refusals[i].error) == NULL)
+			fail_msg("row %zu: %s", i, e.text);
+	}
+	assert_int_equal(links.n_links, 1);
+	assert_int_equal(add("srv", "", "HTTP://A/"), 0);
+	assert_int_equal(links.n_links, 2);
+}
+
+static int
+close_all(void **state)
+{
+	spool_close(&spool);
+	links_close(&links);
+	memset(&spool, 0, sizeof(spool));
+	memset(&links, 0, sizeof(links));
+	return empty_directory(state);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, close_all)
+	const struct CMUnitTest tests[] = {
+	    TEST(test_what_was_committed_is_there),
+	    TEST(test_a_visit_may_stop),
+	    TEST(test_worker_numbers),
+	    TEST(test_a_rollback_keeps_what_was_lost),
+	    TEST(test_expire),
+	    TEST(test_max_size),
+	    TEST(test_what_is_no_database),
+	    TEST(test_a_newer_schema_is_left_alone),
+	    TEST(test_links_case),
+	    TEST(test_links_refused),
+	};
+	int failed;
+
+	if (mkdtemp(directory) == NULL || chdir(directory) != 0 ||
+	    database_setup(&e) != 0)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	return rmdir(directory) != 0 ? 1 : failed;
+}
