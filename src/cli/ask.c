@@ -57,8 +57,8 @@ int
 ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
     struct ipc_received *answer, struct err *e)
 {
-	if (ipc_send(&a->channel, a->scratch, type, body, -1) != IPC_OK)
-		return err_set(e, "the store closed the connection");
+	/* A store that closed on us may have said why: the reason waits. */
+	(void)ipc_send(&a->channel, a->scratch, type, body, -1);
 	if (receive(&a->channel, a->buffer, answer, e) != 0)
 		return -1;
 	if (answer->message->type == IPC_REFUSAL)
@@ -69,14 +69,12 @@ ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
 	return 0;
 }
 
-static int
-say_hello(struct ask *a, struct err *e)
+static void
+say_hello(struct ask *a)
 {
 	struct ipc_hello hello = {IPC_VERSION};
 
-	if (ipc_send(&a->channel, a->scratch, IPC_HELLO, &hello, -1) != IPC_OK)
-		return err_set(e, "the store closed the connection");
-	return 0;
+	(void)ipc_send(&a->channel, a->scratch, IPC_HELLO, &hello, -1);
 }
 
 /* --- the daemon's store ------------------------------------------------ */
@@ -177,7 +175,8 @@ ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
 		if (start_store(a, c, e) != 0)
 			return -1;
 	}
-	return say_hello(a, e);
+	say_hello(a);
+	return 0;
 }
 
 static void

@@ -241,7 +241,7 @@ check_daemon(struct check *k)
 
 	if (ask_open(&a, k->config, false, &e) != 0 ||
 	    ask(&a, IPC_STATUS_GET, &get, IPC_STATUS, &answer, &e) != 0)
-		say(k, "ok", "daemon: %s", e.text);
+		say(k, "ok", "daemon: not asked: %s", e.text);
 	else if (answer.body.status.ready)
 		say(k, "ok", "daemon: running and storing events");
 	else

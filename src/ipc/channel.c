@@ -74,9 +74,10 @@ ipc_receive(
 	r->message = NULL;
 	r->fd = -1;
 	r->breach = 0;
+	/* A reset comes once, before what the peer said until then. */
 	do
 		n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return errno == EAGAIN ? IPC_AGAIN : IPC_CLOSED;
 	n_fds = take_fds(&mh, &r->fd);

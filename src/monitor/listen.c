@@ -112,8 +112,8 @@ explain_taken(const struct endpoint *at, const char *shown, struct err *e)
 	endpoint_format(&h.at, held_at);
 	if (h.pid == 0)
 		return err_set(e,
-		    "%s: the port is taken: a process that you may not see "
-		    "listens on %s; run this as root to learn its name",
+		    "%s: the port is taken: another process listens on %s; "
+		    "`postal-tracker check` as root names it",
 		    shown, held_at);
 	return err_set(e,
 	    "%s: the port is taken: %s (pid %d) listens on %s; stop it, make "

@@ -49,7 +49,8 @@ monitor_give_up(struct monitor *m, int exit_code)
 {
 	m->exit_code = exit_code;
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
-		child_kill(&m->children[i]);
+		if (m->children[i].state != CHILD_FREE)
+			child_kill(&m->children[i]);
 	loop_stop(&m->loop);
 }
 

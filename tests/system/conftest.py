@@ -156,6 +156,7 @@ class Tracker:
             os.unlink(path)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(path)
+        os.chmod(path, 0o666)
         self.notify.setblocking(False)
         self.notified = ""
         with open(self.log_path, "ab") as log:

@@ -171,6 +171,24 @@ test_closed_and_full(void **state)
 	    IPC_CLOSED);
 }
 
+/* What a peer said before it closed is read, even when it closed without
+ * reading what we had sent (the kernel then reports a reset first). */
+static void
+test_last_words(void **state)
+{
+	static const struct ipc_stop stop = {0};
+	struct ipc_received in;
+
+	(void)state;
+	assert_int_equal(send(store.fd, "never read", 10, MSG_NOSIGNAL), 10);
+	assert_int_equal(
+	    ipc_send(&monitor, scratch, IPC_STOP, &stop, -1), IPC_OK);
+	fd_close(&monitor.fd);
+	assert_int_equal(ipc_receive(&store, buffer, &in), IPC_OK);
+	assert_int_equal(in.message->type, IPC_STOP);
+	assert_int_equal(ipc_receive(&store, buffer, &in), IPC_CLOSED);
+}
+
 int
 main(void)
 {
@@ -182,6 +200,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(
 		test_closed_and_full, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_last_words, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
