@@ -182,7 +182,7 @@ ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
 static void
 end_store(struct ask *a)
 {
-	struct ipc_stop stop = {0};
+	struct ipc_stop stop = {END_WITHIN_MS};
 	uint64_t until = clock_mono_ms() + END_WITHIN_MS;
 	pid_t ended = 0;
 

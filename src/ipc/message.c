@@ -175,6 +175,11 @@ static const struct ipc_field channel_fields[] = {
 	UINT64_MAX, NULL},
 };
 
+static const struct ipc_field stop_fields[] = {
+    {"within_ms", IPC_U32, offsetof(struct ipc_stop, within_ms), 0, UINT32_MAX,
+	NULL},
+};
+
 static const struct ipc_field ready_fields[] = {
     {"degraded", IPC_U8, offsetof(struct ipc_ready, degraded), 0, 1, NULL},
 };
@@ -334,8 +339,8 @@ static const struct ipc_message messages[] = {
     {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, IPC_WEB | IPC_STORE, 13, 13, 1,
 	{channel_fields, ARRAY_LENGTH(channel_fields),
 	    sizeof(struct ipc_channel_offer)}},
-    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 2, 2, 0,
-	{NULL, 0, sizeof(struct ipc_stop)}},
+    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0,
+	{stop_fields, ARRAY_LENGTH(stop_fields), sizeof(struct ipc_stop)}},
     {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0,
 	{ready_fields, ARRAY_LENGTH(ready_fields), sizeof(struct ipc_ready)}},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,

@@ -139,9 +139,9 @@ struct ipc_channel_offer {
 	uint64_t instance; /* this one process; never used again */
 };
 
-/* monitor to any role: finish what was begun, exit 0. No fields. */
+/* monitor to any role: finish what was begun, exit 0. */
 struct ipc_stop {
-	uint8_t unused;
+	uint32_t within_ms; /* a little later it is killed */
 };
 
 /* a role to the monitor, once: restricted and serving. */

@@ -307,7 +307,8 @@ child_start(struct child *c)
 void
 child_stop(struct child *c, uint64_t grace_ms)
 {
-	struct ipc_stop body = {0};
+	/* The rest is for its end: what it cannot finish it says itself. */
+	struct ipc_stop body = {(uint32_t)(grace_ms - grace_ms / 8)};
 
 	if (c->state == CHILD_WAITING)
 		c->state = CHILD_FREE;

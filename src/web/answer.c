@@ -95,11 +95,8 @@ ask_store(struct web *w, struct conn *c)
 {
 	w->counters[COUNTER_LINK_LOOKUPS]++;
 	c->state = CONN_ASKING;
-	conn_list_remove(c);
-	c->deadline_ms =
-	    w->loop.now_ms + w->settings.lookup_timeout_ms + ASK_MARGIN_MS;
-	conn_list_append(&w->to_ask, c);
-	loop_wake_at(&w->loop, c->deadline_ms);
+	conn_wait(
+	    w, c, &w->to_ask, w->settings.lookup_timeout_ms + ASK_MARGIN_MS);
 }
 
 static void

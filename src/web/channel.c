@@ -192,10 +192,11 @@ channels_send_counters(struct web *w)
 /* --- the monitor ------------------------------------------------------- */
 
 static void
-on_stop(struct web *w)
+on_stop(struct web *w, uint32_t within_ms)
 {
 	log_debug("finishing connections=%zu", w->n_live);
 	w->stopping = true;
+	w->stop_by_ms = w->loop.now_ms + within_ms;
 	web_pause_listening(w);
 	conns_stop(w);
 }
@@ -211,7 +212,7 @@ on_monitor(struct loop_watch *watch, uint32_t events)
 	while (
 	    (got = ipc_receive(&w->role.monitor, w->buffer, &in)) == IPC_OK) {
 		if (in.message->type == IPC_STOP)
-			on_stop(w);
+			on_stop(w, in.body.stop.within_ms);
 		else if (in.message->type == IPC_CHANNEL &&
 			 in.body.channel.role == IPC_STORE)
 			take_store(w, in.fd);

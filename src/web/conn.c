@@ -23,6 +23,8 @@
 #define CLOSING_MS 2000
 /* A head that has been arriving for so long may make room for others. */
 #define SLOW_HEAD_MS 1000
+/* At the end: how long a connection that has said nothing yet may start to. */
+#define QUIET_MS 500
 
 int
 conns_open(struct web *w, struct err *e)
@@ -102,12 +104,13 @@ head_consume(struct head *h, size_t len)
 
 /* --- life -------------------------------------------------------------- */
 
-static void
-set_deadline(
-    struct web *w, struct conn *c, struct conn_list *list, uint64_t in_ms)
+void
+conn_wait(struct web *w, struct conn *c, struct conn_list *list, uint64_t in_ms)
 {
 	conn_list_remove(c);
 	c->deadline_ms = w->loop.now_ms + in_ms;
+	if (w->stopping && c->deadline_ms > w->stop_by_ms)
+		c->deadline_ms = w->stop_by_ms;
 	conn_list_append(list, c);
 	loop_wake_at(&w->loop, c->deadline_ms);
 }
@@ -152,7 +155,7 @@ void
 conn_set_idle(struct web *w, struct conn *c)
 {
 	c->state = CONN_IDLE;
-	set_deadline(w, c, &w->idle, w->settings.idle_timeout_ms);
+	conn_wait(w, c, &w->idle, w->settings.idle_timeout_ms);
 }
 
 void
@@ -167,7 +170,7 @@ conn_finish(struct web *w, struct conn *c)
 	head_release(w, c);
 	(void)shutdown(c->watch.fd, SHUT_WR);
 	c->state = CONN_CLOSING;
-	set_deadline(w, c, &w->closing, CLOSING_MS);
+	conn_wait(w, c, &w->closing, CLOSING_MS);
 }
 
 /* Throws away what a peer still sends after our last word. */
@@ -339,7 +342,7 @@ await(struct web *w, struct conn *c)
 	if (c->list == &w->heads || (c->state == CONN_IDLE && c->head == NULL))
 		return;
 	c->state = CONN_HEAD;
-	set_deadline(w, c, &w->heads, w->settings.header_timeout_ms);
+	conn_wait(w, c, &w->heads, w->settings.header_timeout_ms);
 }
 
 void
@@ -547,11 +550,33 @@ conns_due(struct web *w)
 	return next;
 }
 
+static void
+hurry(struct web *w, struct conn_list *l)
+{
+	for (struct conn *c = l->first; c != NULL; c = c->next)
+		if (c->deadline_ms > w->stop_by_ms)
+			c->deadline_ms = w->stop_by_ms;
+}
+
 void
 conns_stop(struct web *w)
 {
+	struct conn *c, *next;
+
 	while (w->idle.first != NULL)
 		conn_close(w, w->idle.first);
+	/* A request may be on its way to us. */
+	for (c = w->heads.first; c != NULL; c = next) {
+		next = c->next;
+		if (c->head == NULL)
+			conn_wait(w, c, &w->idle, QUIET_MS);
+	}
+	hurry(w, &w->heads);
+	hurry(w, &w->writing);
+	hurry(w, &w->closing);
+	hurry(w, &w->to_ask);
+	hurry(w, &w->asked);
+	loop_wake_at(&w->loop, w->stop_by_ms);
 }
 
 /* --- asking for links -------------------------------------------------- */

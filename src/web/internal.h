@@ -103,6 +103,7 @@ struct web {
 	struct network *trusted;
 	size_t n_trusted;
 	bool stopping;
+	uint64_t stop_by_ms;
 
 	struct loop_watch *listeners;
 	bool listening;
@@ -153,6 +154,9 @@ void conn_accept(struct web *w, int listener);
 /* Goes on as far as possible without waiting. */
 void conn_advance(struct web *w, struct conn *c);
 void conn_close(struct web *w, struct conn *c);
+/* Puts it on a list, to be ended in in_ms; when the worker stops, by then. */
+void conn_wait(
+    struct web *w, struct conn *c, struct conn_list *list, uint64_t in_ms);
 /* What was closed in this round may be used again. */
 void conns_after_round(struct web *w);
 /* A request was answered and no byte of the next one is here. */
@@ -161,7 +165,8 @@ void conn_set_idle(struct web *w, struct conn *c);
 void conn_finish(struct web *w, struct conn *c);
 /* Ends what is overdue; returns the next deadline, 0 for none. */
 uint64_t conns_due(struct web *w);
-/* No new requests: closes idle ones, the others after their answer. */
+/* No new requests: closes idle ones, the others after their answer or when
+ * stop_by_ms comes. */
 void conns_stop(struct web *w);
 /* A request whose head the connection kept was answered: on to the next. */
 void conn_answered(struct web *w, struct conn *c, size_t head_len);

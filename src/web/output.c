@@ -101,10 +101,7 @@ static void
 await_writable(struct web *w, struct conn *c)
 {
 	c->state = CONN_WRITING;
-	conn_list_remove(c);
-	c->deadline_ms = w->loop.now_ms + w->settings.idle_timeout_ms;
-	conn_list_append(&w->writing, c);
-	loop_wake_at(&w->loop, c->deadline_ms);
+	conn_wait(w, c, &w->writing, w->settings.idle_timeout_ms);
 	if (loop_change(&w->loop, &c->watch,
 		EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) != 0)
 		conn_close(w, c);

@@ -12,6 +12,7 @@ Ratios count; absolute figures depend on the machine.
 import argparse
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -28,6 +29,7 @@ MODES = [
     ("256 keep-alive", 256, False),
     ("64, one request each", 64, True),
 ]
+IDLE = 10000
 
 
 def free_port():
@@ -89,6 +91,8 @@ class Tracker:
             f"[spool]\ndirectory = {directory}\n"
             f"socket = {work}/{name}.sock\n"
             "max_size = 8G\n"
+            "[clients]\nmax_connections = 12000\n"
+            "max_connections_per_address = 12000\n"
         )
         self.log = open(work / f"{name}.log", "wb")
         self.started = time.monotonic()
@@ -186,7 +190,9 @@ def show(kind, mode, got):
 
 
 def idle_memory(tracker, connections):
-    """Resident memory of the workers with so many idle connections."""
+    """Resident memory of the workers, in kB, before and with so many."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     before = sum(
         tracker.resident_kb(r) for r in tracker.roles() if "web" in r
     )
@@ -194,9 +200,9 @@ def idle_memory(tracker, connections):
     for _ in range(connections):
         s = socket.create_connection(("127.0.0.1", tracker.port))
         s.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        if not s.recv(4096):
+            sys.exit(f"closed after {len(held)} idle connections")
         held.append(s)
-    for s in held:
-        s.recv(4096)
     after = sum(
         tracker.resident_kb(r) for r in tracker.roles() if "web" in r
     )
@@ -239,9 +245,9 @@ def main():
                 paths = {name: path for name in servers}
                 show(kind, mode, measure(
                     servers, paths, mode, args.seconds, args.rounds))
-        before, after = idle_memory(disk, 2000)
-        print(f"\n2000 idle connections: workers {before} kB -> {after} kB "
-              f"({(after - before) / 2000 * 10:.1f} MB for 10 000)")
+        before, after = idle_memory(disk, IDLE)
+        print(f"\n{IDLE} idle connections: workers {before} kB -> {after} kB "
+              f"({(after - before) / 1000:.1f} MB)")
     finally:
         for server in started:
             server.stop()

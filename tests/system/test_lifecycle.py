@@ -269,6 +269,19 @@ def test_a_request_under_way_is_finished(tracker):
     assert [e["token"] for e in tracker.events()] == ["m"]
 
 
+def test_a_visitor_who_says_nothing_does_not_delay_the_end(tracker):
+    """Nor does one who never finishes: nobody has to be killed."""
+    with tracker.connect() as silent, tracker.connect() as slow:
+        slow.send(b"GET / HTT")
+        # Both are accepted: a third one was answered after them.
+        assert hello(tracker.port)
+        tracker.process.send_signal(signal.SIGTERM)
+        assert silent.is_closed()
+        assert slow.reply().status == 408
+        assert tracker.process.wait(5) == 0
+    assert "kill role" not in tracker.log()
+
+
 def test_a_stale_socket_is_no_obstacle(tracker):
     tracker.may_die = True
     tracker.kill_all()

@@ -82,7 +82,7 @@ send_raw(int fd, const void *bytes, size_t len, size_t n_fds)
 }
 
 static const struct ipc_channel_offer offer = {IPC_WEB, 3, 77};
-static const uint8_t stop_bytes[] = {IPC_STOP, 0};
+static const uint8_t stop_bytes[] = {IPC_STOP, 0, 1, 0, 0, 0};
 
 static void
 test_message_and_descriptor(void **state)
@@ -120,7 +120,7 @@ test_descriptors_that_do_not_belong(void **state)
 
 	(void)state;
 	assert_int_equal(ipc_encode(&w, IPC_CHANNEL, &offer), 0);
-	send_raw(monitor.fd, stop_bytes, 2, 1);
+	send_raw(monitor.fd, stop_bytes, sizeof(stop_bytes), 1);
 	expect_breach(IPC_BREACH_DESCRIPTORS);
 	send_raw(monitor.fd, scratch, w.len, 0);
 	expect_breach(IPC_BREACH_DESCRIPTORS);
@@ -166,8 +166,8 @@ test_closed_and_full(void **state)
 	assert_int_equal(sent, IPC_AGAIN);
 	fd_close(&store.fd);
 	assert_int_equal(ipc_receive(&monitor, buffer, &in), IPC_CLOSED);
-	assert_int_equal(
-	    ipc_send_record(&monitor, (struct span){stop_bytes, 2}, -1),
+	assert_int_equal(ipc_send_record(&monitor,
+			     (struct span){stop_bytes, sizeof(stop_bytes)}, -1),
 	    IPC_CLOSED);
 }
 
