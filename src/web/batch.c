@@ -17,7 +17,7 @@
 #include "base/clock.h"
 
 /* A batch of this size goes at once. */
-#define GATHER_EVENTS 64
+#define GATHER_EVENTS 256
 
 int
 batches_open(struct web *w)
