@@ -213,6 +213,8 @@ def test_without_root(make_tracker):
         status = open(f"/proc/{pid}/status", encoding="utf-8").read()
         assert re.search(r"^Seccomp:\t2$", status, re.M)
         assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        # Not dumpable: its /proc entries belong to root.
+        assert os.stat(f"/proc/{pid}/environ").st_uid == 0
 
 
 def test_required_sandbox_without_root_refuses(make_tracker):
@@ -277,6 +279,11 @@ def test_a_visitor_who_says_nothing_does_not_delay_the_end(tracker):
         assert hello(tracker.port)
         tracker.process.send_signal(signal.SIGTERM)
         assert silent.is_closed()
+        # The one who did begin has longer.
+        slow.sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            slow.sock.recv(1)
+        slow.sock.settimeout(20)
         assert slow.reply().status == 408
         assert tracker.process.wait(5) == 0
     assert "kill role" not in tracker.log()

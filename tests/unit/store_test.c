@@ -185,9 +185,11 @@ test_a_rollback_keeps_what_was_lost(void **state)
 	reopen();
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(put(1, "a"), DATABASE_OK);
+	spool_set_worker(&spool, 77, 5);
 	spool_count_lost(&spool, 3);
 	spool_count_late(&spool, 2);
 	spool_rollback(&spool);
+	assert_int_equal(spool_worker_number(&spool, 77), 0);
 	assert_int_equal(spool.now.pending, 0);
 	assert_int_equal(spool.now.lost, 3);
 	assert_int_equal(spool.now.late, 2);

@@ -95,6 +95,8 @@ test_links_find_what_was_added(void **state)
 	/* Another case or another server is another link. */
 	assert_null(links_find(&links, 1, span_of("abc"), 2000));
 	assert_null(links_find(&links, 2, span_of("AbC"), 2000));
+	/* These two meet in one set. */
+	assert_null(links_find(&links, 1 + 2048, span_of("AbC"), 2000));
 	/* After a minute the store is asked again. */
 	assert_null(links_find(&links, 1, span_of("AbC"), 1000 + 60000));
 	links_clear(&links);
