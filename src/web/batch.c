@@ -43,13 +43,15 @@ begin(struct batch *batch)
 	batch->late_at_ms = 0;
 }
 
-/* The batch that gathers; NULL when the ring is full. */
+/*
+ * The batch that gathers; NULL when the ring is full. One that has a number is
+ * closed for good: the store may have it already, and will take what comes
+ * again under this number for the same.
+ */
 static struct batch *
 gathering(struct batches *b, bool fresh)
 {
-	unsigned int sealed = b->under_way ? 1 : 0;
-
-	if (b->n == 0 || b->n == sealed || fresh) {
+	if (b->n == 0 || batch_at(b, b->n - 1)->number != 0 || fresh) {
 		if (b->n == BATCHES)
 			return NULL;
 		begin(batch_at(b, b->n));
@@ -134,7 +136,8 @@ batches_flush(struct web *w)
 	batch = batch_at(b, 0);
 	/* While more requests are there to be read, they join: a larger
 	 * batch costs the store and the disk less. */
-	if (w->loop.n_events > 0 && batch->count < GATHER_EVENTS && b->n == 1) {
+	if (batch->number == 0 && b->n == 1 && w->loop.n_events > 0 &&
+	    batch->count < GATHER_EVENTS) {
 		w->loop.poll_once = true;
 		return;
 	}

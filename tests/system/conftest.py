@@ -254,7 +254,7 @@ class Tracker:
         for pid in children.read_text().split():
             try:
                 cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue
             match = re.match(rb"postal-tracker: (\S+?)\0", cmdline)
             if match:

@@ -86,7 +86,7 @@ def test_kill_rounds(make_tracker):
     stored = [e["token"] for e in t.events()]
     assert len(stored) == len(set(stored)), f"twice (seed {seed})"
     missing = set(answered) - set(stored)
-    assert not missing, f"{len(missing)} missing (seed {seed})"
+    assert not missing, (missing, f"seed {seed}", t.status(), t.log())
     assert len(answered) > ROUNDS * 40
     assert t.status()["late"] == 0
     print(f"{ROUNDS} rounds, {len(answered)} answered, seed {seed}")
