@@ -63,6 +63,18 @@ database_prepare(
 	return DATABASE_OK;
 }
 
+enum database_result
+database_step(
+    struct database *d, sqlite3_stmt *s, const char *doing, struct err *e)
+{
+	enum database_result r = DATABASE_OK;
+
+	if (sqlite3_step(s) != SQLITE_DONE)
+		r = database_failure(d, doing, e);
+	(void)sqlite3_reset(s);
+	return r;
+}
+
 /* The value of a pragma that gives one number; -1 on failure. */
 static int64_t
 pragma_number(struct database *d, const char *sql)
@@ -108,6 +120,13 @@ check_version(
 	}
 	if (version == schema->version)
 		return DATABASE_OK;
+	if (version > 0) {
+		(void)err_set(e,
+		    "it was written by a development version (schema %d); "
+		    "move it away and start again",
+		    (int)version);
+		return DATABASE_FAILED;
+	}
 	r = database_run(d, "create", "BEGIN IMMEDIATE", e);
 	if (r == DATABASE_OK)
 		r = database_run(d, "create", schema->create, e);
@@ -225,7 +244,8 @@ rename_if_there(const char *from, const char *to)
 }
 
 int
-database_quarantine(const char *name, char *aside, struct err *e)
+database_quarantine(
+    const char *name, const char *why, char *aside, struct err *e)
 {
 	time_t now = (time_t)(clock_wall_us() / 1000000);
 	char when[32], wal[64], wal_aside[DATABASE_ASIDE_SIZE + 8];
@@ -236,8 +256,7 @@ database_quarantine(const char *name, char *aside, struct err *e)
 	(void)strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &utc);
 	for (int i = 0; i < 100; i++) {
 		(void)snprintf(aside, DATABASE_ASIDE_SIZE,
-		    i == 0 ? "%s.damaged-%s" : "%s.damaged-%s.%d", name, when,
-		    i);
+		    i == 0 ? "%s.%s-%s" : "%s.%s-%s.%d", name, why, when, i);
 		if (access(aside, F_OK) != 0)
 			break;
 	}

@@ -13,8 +13,9 @@
 
 enum database_result {
 	DATABASE_OK,
-	DATABASE_FAILED,  /* may work later: no space, read-only, busy */
-	DATABASE_DAMAGED, /* not a database, or a damaged one: quarantine */
+	DATABASE_FAILED,     /* may work later: no space, read-only, busy */
+	DATABASE_DAMAGED,    /* not a database, or a damaged one: quarantine */
+	DATABASE_OTHER_MODE, /* sound, but of the other [postal] mode */
 };
 
 struct database {
@@ -46,6 +47,10 @@ enum database_result database_run(
 enum database_result database_prepare(
     struct database *d, const char *sql, sqlite3_stmt **s, struct err *e);
 
+/* Runs a statement that gives no rows, and makes it ready for the next use. */
+enum database_result database_step(
+    struct database *d, sqlite3_stmt *s, const char *doing, struct err *e);
+
 /* The kind of the last failure, and its text into e. */
 enum database_result database_failure(
     const struct database *d, const char *doing, struct err *e);
@@ -56,10 +61,11 @@ int database_bind_blob(sqlite3_stmt *s, int i, struct span bytes);
 struct span database_column(sqlite3_stmt *s, int i);
 
 /*
- * Moves name and its -wal to name.damaged-<UTC time>; the new name is put
- * into `aside`, of DATABASE_ASIDE_SIZE bytes.
+ * Moves name and its -wal to name.<why>-<UTC time>; the new name is put into
+ * `aside`, of DATABASE_ASIDE_SIZE bytes.
  */
 #define DATABASE_ASIDE_SIZE 96
-int database_quarantine(const char *name, char *aside, struct err *e);
+int database_quarantine(
+    const char *name, const char *why, char *aside, struct err *e);
 
 #endif

@@ -18,6 +18,8 @@
 #define WORKERS_MAX 256
 #define TOOLS_MAX 32
 #define ROLES_BYTES 32768
+/* Tokens of the servers of one batch; what does not fit is not noted. */
+#define BATCH_NAMES_SIZE 8192
 
 struct store;
 
@@ -28,13 +30,12 @@ struct worker {
 	struct ipc_channel channel;
 	uint16_t index;
 	uint64_t instance;
-	uint64_t last_number; /* stored, or refused and counted */
-	bool is_new;	      /* no batch came over this channel yet */
-	bool under_way;	      /* a batch waits for the end of the round */
-	uint64_t number;      /* of the batch that is under way */
-	size_t n_events;
-	struct ipc_event *events; /* IPC_BATCH_EVENTS_MAX, borrow bytes */
-	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX */
+	uint64_t last_number;	  /* stored, or refused and counted */
+	bool is_new;		  /* no batch came over this channel yet */
+	bool under_way;		  /* a batch waits for the end of the round */
+	struct spool_batch batch; /* borrows bytes and names */
+	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX: its events */
+	uint8_t *names;		  /* BATCH_NAMES_SIZE: their servers */
 	uint64_t counters[COUNTER_N];
 };
 
@@ -49,6 +50,7 @@ struct tool {
 
 /* Tokens by id, for the rows of events. */
 struct server_name {
+	uint64_t noted_in; /* the batch that has its token already */
 	uint32_t id;
 	uint8_t len;
 	uint8_t token[IPC_TOKEN_MAX];
@@ -65,6 +67,7 @@ struct store {
 	struct tool tools[TOOLS_MAX];
 	struct server_name *servers; /* ascending ids */
 	size_t n_servers;
+	uint64_t batches_taken;
 	bool stopping;
 
 	uint64_t uncommitted; /* events of relaxed batches in the open
@@ -112,7 +115,7 @@ void keep_open_links(struct store *s);
 void keep_replace_links(struct store *s, const struct err *e);
 /* Reads the table of servers from links.db. */
 void keep_load_servers(struct store *s);
-const struct server_name *keep_server(const struct store *s, uint32_t id);
+struct server_name *keep_server(const struct store *s, uint32_t id);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);

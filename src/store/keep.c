@@ -17,7 +17,7 @@
 
 #define RELAXED_COMMIT_MS 50
 #define RELAXED_COMMIT_EVENTS 4096
-#define EXPIRE_ROWS 500
+#define EXPIRE_BATCHES 200
 #define TEND_MS 1000
 #define EXPIRE_EVERY_MS 60000
 
@@ -77,7 +77,7 @@ put_aside(const char *name, const struct err *cause)
 	char aside[DATABASE_ASIDE_SIZE];
 	struct err e;
 
-	if (database_quarantine(name, aside, &e) != 0)
+	if (database_quarantine(name, "damaged", aside, &e) != 0)
 		log_err("damaged file=%s cause=\"%s\": %s", name, cause->text,
 		    e.text);
 	else
@@ -87,16 +87,36 @@ put_aside(const char *name, const struct err *cause)
 		    name, cause->text, aside, aside);
 }
 
+/* Events of the other mode stay what they are: nobody's data is thrown away or
+ * delivered to a stranger. */
+static void
+put_other_mode_aside(const struct err *cause)
+{
+	char aside[DATABASE_ASIDE_SIZE];
+	struct err e;
+
+	if (database_quarantine("spool.db", "other-mode", aside, &e) != 0)
+		log_err("file=spool.db cause=\"%s\": %s", cause->text, e.text);
+	else
+		log_err("file=spool.db cause=\"%s\" kept_as=%s: a new one is "
+			"started; to go on with the old one, set [postal] mode "
+			"back and rename it to spool.db",
+		    cause->text, aside);
+}
+
 void
 keep_open_spool(struct store *s)
 {
 	struct err e;
-	enum database_result r = spool_open(&s->spool, &e);
+	enum ipc_mode mode = (enum ipc_mode)s->settings.mode;
+	enum database_result r = spool_open(&s->spool, mode, &e);
 
-	if (r == DATABASE_DAMAGED) {
+	if (r == DATABASE_DAMAGED)
 		put_aside("spool.db", &e);
-		r = spool_open(&s->spool, &e);
-	}
+	if (r == DATABASE_OTHER_MODE)
+		put_other_mode_aside(&e);
+	if (r == DATABASE_DAMAGED || r == DATABASE_OTHER_MODE)
+		r = spool_open(&s->spool, mode, &e);
 	if (r != DATABASE_OK) {
 		became_unready(s, &e, 0);
 		return;
@@ -152,6 +172,7 @@ take_server(void *owner, uint32_t id, struct span token)
 	if (grown == NULL)
 		return;
 	s->servers = grown;
+	grown[s->n_servers].noted_in = 0;
 	grown[s->n_servers].id = id;
 	grown[s->n_servers].len = (uint8_t)token.len;
 	memcpy(grown[s->n_servers].token, token.p, token.len);
@@ -168,7 +189,7 @@ keep_load_servers(struct store *s)
 		log_err("servers cannot be read: %s", e.text);
 }
 
-const struct server_name *
+struct server_name *
 keep_server(const struct store *s, uint32_t id)
 {
 	size_t low = 0, high = s->n_servers;
@@ -188,25 +209,6 @@ keep_server(const struct store *s, uint32_t id)
 
 /* --- the round --------------------------------------------------------- */
 
-static enum database_result
-put_batch(struct store *s, struct worker *w, struct err *e)
-{
-	enum database_result r = DATABASE_OK;
-
-	for (size_t i = 0; r == DATABASE_OK && i < w->n_events; i++) {
-		const struct server_name *name =
-		    keep_server(s, w->events[i].server_id);
-		struct spool_event put = {&w->events[i], {NULL, 0}};
-
-		if (name != NULL)
-			put.server = (struct span){name->token, name->len};
-		r = spool_put(&s->spool, &put, e);
-	}
-	if (r == DATABASE_OK)
-		spool_set_worker(&s->spool, w->instance, w->number);
-	return r;
-}
-
 /* All batches of the round in one transaction. */
 static enum database_result
 put_round(struct store *s, struct err *e)
@@ -221,7 +223,7 @@ put_round(struct store *s, struct err *e)
 	r = spool_begin(&s->spool, e);
 	for (size_t i = 0; r == DATABASE_OK && i < WORKERS_MAX; i++)
 		if (s->workers[i].under_way)
-			r = put_batch(s, &s->workers[i], e);
+			r = spool_put(&s->spool, &s->workers[i].batch, e);
 	if (r == DATABASE_OK && s->settings.durability == IPC_DURABILITY_SYNC)
 		r = spool_commit(&s->spool, e);
 	return r;
@@ -230,10 +232,10 @@ put_round(struct store *s, struct err *e)
 static void
 acknowledge(struct worker *w, enum ipc_stored_status status)
 {
-	struct ipc_stored body = {w->number, (uint8_t)status};
+	struct ipc_stored body = {w->batch.number, (uint8_t)status};
 
 	w->under_way = false;
-	w->last_number = w->number;
+	w->last_number = w->batch.number;
 	/* It has one batch under way, so there is room; if not, it broke the
 	 * rules or is gone, which the next event tells. */
 	(void)ipc_send(&w->channel, w->store->scratch, IPC_STORED, &body, -1);
@@ -249,7 +251,7 @@ acknowledge_round(struct store *s, enum ipc_stored_status status)
 
 		if (!w->under_way)
 			continue;
-		n += w->n_events;
+		n += w->batch.n_events;
 		acknowledge(w, status);
 	}
 	return n;
@@ -340,8 +342,8 @@ expire(struct store *s, struct err *e)
 	enum database_result r;
 	uint64_t n = 0;
 
-	r = spool_expire(&s->spool, before, EXPIRE_ROWS, &n, e);
-	s->expiring = n == EXPIRE_ROWS;
+	r = spool_expire(
+	    &s->spool, before, EXPIRE_BATCHES, &n, &s->expiring, e);
 	return r;
 }
 
@@ -365,6 +367,8 @@ keep_tend(struct store *s)
 	keep_commit(s);
 	if (!spool_is_open(&s->spool))
 		return;
+	/* When nothing could be stored, this shows whether it can again. */
+	spool_save_state(&s->spool, !s->ready);
 	r = spool_begin(&s->spool, &e);
 	if (r == DATABASE_OK && standalone)
 		r = expire(s, &e);

@@ -1,7 +1,8 @@
 /*
  * spool.c - spool.db: events until they are delivered or expire
  *
- * Runs in the store.
+ * Runs in the store. Reading is in spool_read.c, what ends events in
+ * spool_settle.c.
  */
 #include "store/spool.h"
 
@@ -18,17 +19,24 @@
 
 static const struct database_schema schema = {
     .name = "spool.db",
-    .version = 1,
+    .version = 2,
     .synchronous = "FULL",
-    .create = "CREATE TABLE event ("
-	      " seq INTEGER PRIMARY KEY, at_us INTEGER NOT NULL,"
-	      " kind INTEGER NOT NULL, method INTEGER NOT NULL,"
-	      " flags INTEGER NOT NULL, server_id INTEGER NOT NULL,"
-	      " server TEXT NOT NULL, link_id INTEGER NOT NULL,"
-	      " message_id INTEGER NOT NULL, ip BLOB NOT NULL,"
-	      " token TEXT NOT NULL, user_agent TEXT NOT NULL);"
+    .create = "CREATE TABLE batch ("
+	      " first_seq INTEGER PRIMARY KEY, n INTEGER NOT NULL,"
+	      " newest_us INTEGER NOT NULL, worker INTEGER NOT NULL,"
+	      " number INTEGER NOT NULL, servers BLOB NOT NULL,"
+	      " events BLOB NOT NULL);"
+	      "CREATE TABLE settled ("
+	      " first_seq INTEGER PRIMARY KEY, bits BLOB NOT NULL);"
+	      "CREATE TABLE aside ("
+	      " seq INTEGER PRIMARY KEY, server_id INTEGER NOT NULL,"
+	      " at_us INTEGER NOT NULL, retry INTEGER NOT NULL,"
+	      " reason TEXT NOT NULL, server TEXT NOT NULL,"
+	      " event BLOB NOT NULL);"
+	      "CREATE INDEX aside_server ON aside (server_id, retry, seq);"
 	      "CREATE TABLE state ("
 	      " id INTEGER PRIMARY KEY CHECK (id = 1), node BLOB NOT NULL,"
+	      " mode INTEGER NOT NULL,"
 	      " accepted INTEGER NOT NULL, written INTEGER NOT NULL,"
 	      " unmatched INTEGER NOT NULL, duplicates INTEGER NOT NULL,"
 	      " set_aside INTEGER NOT NULL, expired INTEGER NOT NULL,"
@@ -41,34 +49,44 @@ static const char *const texts[SPOOL_STATEMENTS] = {
     [SPOOL_BEGIN] = "BEGIN IMMEDIATE",
     [SPOOL_COMMIT] = "COMMIT",
     [SPOOL_ROLLBACK] = "ROLLBACK",
-    [SPOOL_INSERT] =
-	"INSERT INTO event (seq, at_us, kind, method, flags, server_id,"
-	" server, link_id, message_id, ip, token, user_agent)"
-	" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [SPOOL_PUT] = "INSERT INTO batch (first_seq, n, newest_us, worker, number,"
+		  " servers, events) VALUES (?, ?, ?, ?, ?, ?, ?)",
     [SPOOL_SAVE_STATE] =
-	"UPDATE state SET accepted = ?, written = ?, unmatched = ?,"
-	" duplicates = ?, set_aside = ?, expired = ?, pending = ?,"
-	" lost = ?, late = ?, last_seq = ?, workers = ? WHERE id = 1",
+	"UPDATE state SET node = ?, mode = ?, accepted = ?, written = ?,"
+	" unmatched = ?, duplicates = ?, set_aside = ?, expired = ?,"
+	" pending = ?, lost = ?, late = ?, last_seq = ?, workers = ?"
+	" WHERE id = 1",
+    /* From the batch on that may hold the sequence number. */
     [SPOOL_PAGE] =
-	"SELECT seq, at_us, kind, method, flags, link_id, message_id, ip,"
-	" server, token, user_agent, server_id FROM event"
-	" WHERE seq > ? ORDER BY seq LIMIT ?",
-    [SPOOL_EXPIRE] = "DELETE FROM event WHERE seq IN"
-		     " (SELECT seq FROM event WHERE at_us < ?"
-		     " ORDER BY seq LIMIT ?)",
+	"SELECT batch.first_seq, n, servers, events, bits FROM batch"
+	" LEFT JOIN settled USING (first_seq)"
+	" WHERE batch.first_seq >= ifnull((SELECT first_seq FROM batch"
+	" WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1), 0)"
+	" ORDER BY batch.first_seq",
+    [SPOOL_EXPIRED] = "SELECT first_seq, n, newest_us FROM batch"
+		      " ORDER BY first_seq LIMIT ?",
+    [SPOOL_BATCH_OF] = "SELECT first_seq, n, servers, events FROM batch"
+		       " WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+    [SPOOL_DELETE_BATCH] = "DELETE FROM batch WHERE first_seq = ?",
+    [SPOOL_BITS] = "SELECT bits FROM settled WHERE first_seq = ?",
+    [SPOOL_SET_BITS] =
+	"INSERT OR REPLACE INTO settled (first_seq, bits) VALUES (?, ?)",
+    [SPOOL_DELETE_BITS] = "DELETE FROM settled WHERE first_seq = ?",
+    [SPOOL_PUT_ASIDE] =
+	"INSERT INTO aside (seq, server_id, at_us, retry, reason, server,"
+	" event) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [SPOOL_ASIDE_OF] = "SELECT seq, server, event FROM aside"
+		       " WHERE server_id = ? AND retry = 1 ORDER BY seq"
+		       " LIMIT ?",
+    [SPOOL_DELETE_ASIDE] = "DELETE FROM aside WHERE seq = ?",
+    [SPOOL_ASIDE_SUMS] = "SELECT server_id, count(*), retry, reason FROM aside"
+			 " GROUP BY server_id, retry, reason LIMIT 1000",
 };
 
-/* Runs a statement that gives no rows, and makes it ready for the next use. */
 static enum database_result
 step(struct spool *s, enum spool_statement which, struct err *e)
 {
-	sqlite3_stmt *stmt = s->statements[which];
-	enum database_result r = DATABASE_OK;
-
-	if (sqlite3_step(stmt) != SQLITE_DONE)
-		r = database_failure(&s->db, "spool.db", e);
-	(void)sqlite3_reset(stmt);
-	return r;
+	return database_step(&s->db, s->statements[which], "spool.db", e);
 }
 
 /* A random UUID, version 4. */
@@ -94,14 +112,13 @@ create_state(struct spool *s, struct err *e)
 		return DATABASE_FAILED;
 	}
 	r = database_prepare(&s->db,
-	    "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+	    "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
 	    "x'')",
 	    &stmt, e);
 	if (r != DATABASE_OK)
 		return r;
 	(void)database_bind_blob(stmt, 1, (struct span){node, sizeof(node)});
-	if (sqlite3_step(stmt) != SQLITE_DONE)
-		r = database_failure(&s->db, "create", e);
+	r = database_step(&s->db, stmt, "create", e);
 	(void)sqlite3_finalize(stmt);
 	return r;
 }
@@ -122,7 +139,6 @@ load_workers(struct spool *s, struct span bytes)
 		all->list[all->n].instance = cursor_u64(&c);
 		all->list[all->n].number = cursor_u64(&c);
 	}
-	s->saved_workers = *all;
 }
 
 /* 1: read, 0: there is no row yet, -1: failed. */
@@ -136,7 +152,7 @@ read_state(struct spool *s, struct spool_counts *c)
 	if (sqlite3_prepare_v2(s->db.handle,
 		"SELECT node, accepted, written, unmatched, duplicates,"
 		" set_aside, expired, pending, lost, late, last_seq,"
-		" workers FROM state",
+		" workers, mode FROM state",
 		-1, &stmt, NULL) != SQLITE_OK)
 		return -1;
 	switch (sqlite3_step(stmt)) {
@@ -152,6 +168,7 @@ read_state(struct spool *s, struct spool_counts *c)
 		    column_u64(stmt, 8), column_u64(stmt, 9),
 		    column_u64(stmt, 10)};
 		load_workers(s, database_column(stmt, 11));
+		s->mode = (uint8_t)sqlite3_column_int(stmt, 12);
 		found = 1;
 		break;
 	case SQLITE_DONE:
@@ -162,6 +179,73 @@ read_state(struct spool *s, struct spool_counts *c)
 	}
 	(void)sqlite3_finalize(stmt);
 	return found;
+}
+
+static struct spool_worker *
+find_worker(struct spool *s, uint64_t instance)
+{
+	for (size_t i = 0; i < s->now_workers.n; i++)
+		if (s->now_workers.list[i].instance == instance)
+			return &s->now_workers.list[i];
+	return NULL;
+}
+
+static void
+set_worker(struct spool *s, uint64_t instance, uint64_t number)
+{
+	struct spool_workers *all = &s->now_workers;
+	struct spool_worker *w = find_worker(s, instance);
+
+	if (w == NULL && all->n == SPOOL_WORKERS_MAX) {
+		/* The oldest: its worker has long ended without a word. */
+		memmove(all->list, all->list + 1,
+		    (SPOOL_WORKERS_MAX - 1) * sizeof(all->list[0]));
+		all->n--;
+	}
+	if (w == NULL)
+		w = &all->list[all->n++];
+	*w = (struct spool_worker){instance, number};
+}
+
+/* What a batch changes beside its row. */
+static void
+count_batch(
+    struct spool *s, uint64_t n_events, uint64_t instance, uint64_t number)
+{
+	s->now.last_seq += n_events;
+	s->now.accepted += n_events;
+	s->now.pending += n_events;
+	if (instance != 0)
+		set_worker(s, instance, number);
+}
+
+/* Batches that were committed after the counters were saved last. Reads one
+ * row of each end too: a file whose pages were overwritten is found now. */
+static enum database_result
+count_later_batches(struct spool *s, struct err *e)
+{
+	sqlite3_stmt *stmt = NULL;
+	enum database_result r = database_prepare(&s->db,
+	    "SELECT n, worker, number FROM batch WHERE first_seq > ?"
+	    " ORDER BY first_seq",
+	    &stmt, e);
+	int got = SQLITE_DONE;
+
+	if (r != DATABASE_OK)
+		return r;
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)s->now.last_seq);
+	while ((got = sqlite3_step(stmt)) == SQLITE_ROW)
+		count_batch(s, column_u64(stmt, 0), column_u64(stmt, 1),
+		    column_u64(stmt, 2));
+	if (got != SQLITE_DONE)
+		r = database_failure(&s->db, "read events", e);
+	(void)sqlite3_finalize(stmt);
+	if (r != DATABASE_OK)
+		return r;
+	return database_run(&s->db, "read events",
+	    "SELECT * FROM batch ORDER BY first_seq LIMIT 1;"
+	    "SELECT * FROM batch ORDER BY first_seq DESC LIMIT 1",
+	    e);
 }
 
 static enum database_result
@@ -182,33 +266,44 @@ load_state(struct spool *s, struct err *e)
 	}
 	if (found != 1)
 		return database_failure(&s->db, "read state", e);
-	s->now = s->saved = c;
+	s->now = c;
+	s->state_seq = c.last_seq;
+	r = count_later_batches(s, e);
+	s->saved = s->now;
+	s->saved_workers = s->now_workers;
+	s->start_seq = s->now.last_seq;
 	s->now.accepted += lost;
 	s->now.lost += lost;
 	s->now.late += late;
+	return r;
+}
+
+/* Server ids of one mode name other servers in the other. */
+static enum database_result
+take_mode(struct spool *s, enum ipc_mode mode, struct err *e)
+{
+	if (s->mode != mode && s->mode != 0 &&
+	    s->now.pending + s->now.set_aside > 0) {
+		(void)err_set(e,
+		    "it holds %" PRIu64 " events of [postal] mode = %s",
+		    s->now.pending + s->now.set_aside,
+		    s->mode == IPC_MODE_MYSQL ? "mysql" : "standalone");
+		return DATABASE_OTHER_MODE;
+	}
+	s->state_changed = s->mode != mode;
+	s->mode = (uint8_t)mode;
 	return DATABASE_OK;
 }
 
-/* Reads one row at each end: a file whose pages were overwritten is found
- * now and not at the first event. */
-static enum database_result
-touch_ends(struct spool *s, struct err *e)
-{
-	return database_run(&s->db, "read events",
-	    "SELECT * FROM event ORDER BY seq LIMIT 1;"
-	    "SELECT * FROM event ORDER BY seq DESC LIMIT 1",
-	    e);
-}
-
 enum database_result
-spool_open(struct spool *s, struct err *e)
+spool_open(struct spool *s, enum ipc_mode mode, struct err *e)
 {
 	enum database_result r = database_open(&s->db, &schema, false, e);
 
 	if (r == DATABASE_OK)
 		r = load_state(s, e);
 	if (r == DATABASE_OK)
-		r = touch_ends(s, e);
+		r = take_mode(s, mode, e);
 	for (size_t i = 0; r == DATABASE_OK && i < SPOOL_STATEMENTS; i++)
 		r = database_prepare(&s->db, texts[i], &s->statements[i], e);
 	if (r != DATABASE_OK)
@@ -293,60 +388,22 @@ spool_begin(struct spool *s, struct err *e)
 }
 
 enum database_result
-spool_put(struct spool *s, const struct spool_event *event, struct err *e)
+spool_put(struct spool *s, const struct spool_batch *b, struct err *e)
 {
-	const struct ipc_event *ev = event->event;
-	sqlite3_stmt *stmt = s->statements[SPOOL_INSERT];
-	uint64_t seq = s->now.last_seq + 1;
+	sqlite3_stmt *stmt = s->statements[SPOOL_PUT];
 	enum database_result r;
 
-	(void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
-	(void)sqlite3_bind_int64(stmt, 2, ev->at_us);
-	(void)sqlite3_bind_int(stmt, 3, ev->kind);
-	(void)sqlite3_bind_int(stmt, 4, ev->method);
-	(void)sqlite3_bind_int(stmt, 5, ev->flags);
-	(void)sqlite3_bind_int64(stmt, 6, ev->server_id);
-	(void)database_bind_text(stmt, 7, event->server);
-	(void)sqlite3_bind_int64(stmt, 8, (int64_t)ev->link_id);
-	(void)sqlite3_bind_int64(stmt, 9, (int64_t)ev->message_id);
-	(void)database_bind_blob(
-	    stmt, 10, (struct span){ev->ip, sizeof(ev->ip)});
-	(void)database_bind_text(stmt, 11, ev->token);
-	(void)database_bind_text(
-	    stmt, 12, ev->user_agent.len > 0 ? ev->user_agent : span_of(""));
-	r = step(s, SPOOL_INSERT, e);
-	if (r == DATABASE_OK) {
-		s->now.last_seq = seq;
-		s->now.accepted++;
-		s->now.pending++;
-	}
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)s->now.last_seq + 1);
+	(void)sqlite3_bind_int(stmt, 2, b->n_events);
+	(void)sqlite3_bind_int64(stmt, 3, b->newest_us);
+	(void)sqlite3_bind_int64(stmt, 4, (int64_t)b->instance);
+	(void)sqlite3_bind_int64(stmt, 5, (int64_t)b->number);
+	(void)database_bind_blob(stmt, 6, b->servers);
+	(void)database_bind_blob(stmt, 7, b->events);
+	r = step(s, SPOOL_PUT, e);
+	if (r == DATABASE_OK)
+		count_batch(s, b->n_events, b->instance, b->number);
 	return r;
-}
-
-static struct spool_worker *
-find_worker(struct spool *s, uint64_t instance)
-{
-	for (size_t i = 0; i < s->now_workers.n; i++)
-		if (s->now_workers.list[i].instance == instance)
-			return &s->now_workers.list[i];
-	return NULL;
-}
-
-void
-spool_set_worker(struct spool *s, uint64_t instance, uint64_t number)
-{
-	struct spool_workers *all = &s->now_workers;
-	struct spool_worker *w = find_worker(s, instance);
-
-	if (w == NULL && all->n == SPOOL_WORKERS_MAX) {
-		/* The oldest: its worker has long ended without a word. */
-		memmove(all->list, all->list + 1,
-		    (SPOOL_WORKERS_MAX - 1) * sizeof(all->list[0]));
-		all->n--;
-	}
-	if (w == NULL)
-		w = &all->list[all->n++];
-	*w = (struct spool_worker){instance, number};
 }
 
 uint64_t
@@ -367,46 +424,34 @@ spool_forget_worker(struct spool *s, uint64_t instance)
 		*w = s->now_workers.list[--s->now_workers.n];
 }
 
-enum database_result
-spool_expire(struct spool *s, int64_t before_us, unsigned int most, uint64_t *n,
-    struct err *e)
+void
+spool_save_state(struct spool *s, bool anyway)
 {
-	sqlite3_stmt *stmt = s->statements[SPOOL_EXPIRE];
-	enum database_result r;
-	uint64_t gone;
-
-	(void)sqlite3_bind_int64(stmt, 1, before_us);
-	(void)sqlite3_bind_int64(stmt, 2, most);
-	r = step(s, SPOOL_EXPIRE, e);
-	if (r != DATABASE_OK)
-		return r;
-	gone = (uint64_t)sqlite3_changes(s->db.handle);
-	s->now.pending -= gone;
-	s->now.expired += gone;
-	*n += gone;
-	return DATABASE_OK;
+	if (anyway || s->now.last_seq != s->state_seq)
+		s->state_changed = true;
 }
 
 static enum database_result
 save_state(struct spool *s, struct err *e)
 {
-	const uint64_t values[] = {s->now.accepted, s->now.written,
+	const uint64_t values[] = {s->mode, s->now.accepted, s->now.written,
 	    s->now.unmatched, s->now.duplicates, s->now.set_aside,
 	    s->now.expired, s->now.pending, s->now.lost, s->now.late,
 	    s->now.last_seq};
-
 	sqlite3_stmt *stmt = s->statements[SPOOL_SAVE_STATE];
 	uint8_t bytes[WORKERS_BYTES];
 	struct writer w = writer_of(bytes, sizeof(bytes));
 
+	(void)database_bind_blob(
+	    stmt, 1, (struct span){s->node, sizeof(s->node)});
 	for (size_t i = 0; i < ARRAY_LENGTH(values); i++)
-		(void)sqlite3_bind_int64(stmt, (int)i + 1, (int64_t)values[i]);
+		(void)sqlite3_bind_int64(stmt, (int)i + 2, (int64_t)values[i]);
 	for (size_t i = 0; i < s->now_workers.n; i++) {
 		writer_u64(&w, s->now_workers.list[i].instance);
 		writer_u64(&w, s->now_workers.list[i].number);
 	}
 	(void)database_bind_blob(
-	    stmt, (int)ARRAY_LENGTH(values) + 1, writer_span(&w));
+	    stmt, (int)ARRAY_LENGTH(values) + 2, writer_span(&w));
 	return step(s, SPOOL_SAVE_STATE, e);
 }
 
@@ -420,13 +465,19 @@ copy_workers(struct spool_workers *to, const struct spool_workers *from)
 enum database_result
 spool_commit(struct spool *s, struct err *e)
 {
-	enum database_result r = save_state(s, e);
+	enum database_result r = DATABASE_OK;
+	bool save = s->state_changed || spool_has_unsaved_counts(s);
 
+	if (save)
+		r = save_state(s, e);
 	if (r == DATABASE_OK)
 		r = step(s, SPOOL_COMMIT, e);
 	if (r != DATABASE_OK)
 		return r;
 	s->in_transaction = false;
+	s->state_changed = false;
+	if (save)
+		s->state_seq = s->now.last_seq;
 	s->saved = s->now;
 	copy_workers(&s->saved_workers, &s->now_workers);
 	return DATABASE_OK;
@@ -472,50 +523,13 @@ spool_has_unsaved_counts(const struct spool *s)
 	return s->now.lost != s->saved.lost || s->now.late != s->saved.late;
 }
 
-/* --- reading ----------------------------------------------------------- */
-
-static struct ipc_event_row
-row_of(sqlite3_stmt *stmt)
-{
-	struct ipc_event_row row = {
-	    .seq = column_u64(stmt, 0),
-	    .at_us = sqlite3_column_int64(stmt, 1),
-	    .kind = (uint8_t)sqlite3_column_int(stmt, 2),
-	    .method = (uint8_t)sqlite3_column_int(stmt, 3),
-	    .flags = (uint8_t)sqlite3_column_int(stmt, 4),
-	    .link_id = column_u64(stmt, 5),
-	    .message_id = column_u64(stmt, 6),
-	    .server = database_column(stmt, 8),
-	    .token = database_column(stmt, 9),
-	    .user_agent = database_column(stmt, 10),
-	};
-	struct span ip = database_column(stmt, 7);
-
-	if (ip.len == sizeof(row.ip))
-		memcpy(row.ip, ip.p, sizeof(row.ip));
-	return row;
-}
-
 enum database_result
-spool_page(struct spool *s, uint64_t after, unsigned int most,
-    bool (*visit)(void *owner, struct ipc_event_row *row), void *owner,
-    struct err *e)
+spool_new_node(struct spool *s, struct err *e)
 {
-	sqlite3_stmt *stmt = s->statements[SPOOL_PAGE];
-	enum database_result r = DATABASE_OK;
-	int got;
-
-	(void)sqlite3_bind_int64(
-	    stmt, 1, after > INT64_MAX ? INT64_MAX : (int64_t)after);
-	(void)sqlite3_bind_int64(stmt, 2, most);
-	while ((got = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct ipc_event_row row = row_of(stmt);
-
-		if (!visit(owner, &row))
-			break;
+	if (make_node(s->node) != 0) {
+		(void)err_errno(e, "no random bytes for the node");
+		return DATABASE_FAILED;
 	}
-	if (got != SQLITE_ROW && got != SQLITE_DONE)
-		r = database_failure(&s->db, "read events", e);
-	(void)sqlite3_reset(stmt);
-	return r;
+	s->state_changed = true;
+	return DATABASE_OK;
 }

@@ -1,14 +1,20 @@
 /*
  * spool.h - spool.db: events until they are delivered or expire
  *
- * Everything that has to be true together is written in one transaction: the
- * rows, the last batch number of each worker, and the counters, so that
+ * A batch is one row, with its events as the worker sent them: what a commit
+ * costs does not grow with the number of events but with their bytes. Events
+ * of a batch have the sequence numbers first_seq, first_seq + 1, ...; when
+ * some are settled before others, a bitmap beside the batch says which.
+ *
+ * What has to be true together is written in one transaction, so that
  *
  *   accepted = written + unmatched + duplicates + set_aside + expired +
  *              pending + lost
  *
- * holds whatever is killed. Counts that could not be written (no space) are
- * kept in memory and go with the next transaction.
+ * holds whatever is killed. The counters are saved when something else than
+ * a new batch changes them; batches behind the saved last_seq are added when
+ * the spool is opened. Counts that could not be written (no space) are kept in
+ * memory and go with the next transaction.
  */
 #ifndef STORE_SPOOL_H
 #define STORE_SPOOL_H
@@ -26,15 +32,23 @@ enum spool_statement {
 	SPOOL_BEGIN,
 	SPOOL_COMMIT,
 	SPOOL_ROLLBACK,
-	SPOOL_INSERT,
+	SPOOL_PUT,
 	SPOOL_SAVE_STATE,
 	SPOOL_PAGE,
-	SPOOL_EXPIRE,
+	SPOOL_EXPIRED,
+	SPOOL_BATCH_OF,
+	SPOOL_DELETE_BATCH,
+	SPOOL_BITS,
+	SPOOL_SET_BITS,
+	SPOOL_DELETE_BITS,
+	SPOOL_PUT_ASIDE,
+	SPOOL_ASIDE_OF,
+	SPOOL_DELETE_ASIDE,
+	SPOOL_ASIDE_SUMS,
 	SPOOL_STATEMENTS,
 };
 
-/* The last batch number of each worker, in the same row as the counters: one
- * page less to write for each commit. */
+/* The last batch number of each worker. */
 #define SPOOL_WORKERS_MAX 256
 struct spool_workers {
 	size_t n;
@@ -48,21 +62,33 @@ struct spool {
 	struct database db; /* handle NULL: not open */
 	sqlite3_stmt *statements[SPOOL_STATEMENTS];
 	uint8_t node[IPC_NODE_SIZE];
+	uint8_t mode;		   /* enum ipc_mode */
+	uint64_t start_seq;	   /* last_seq when it was opened */
 	struct spool_counts now;   /* with the open transaction */
 	struct spool_counts saved; /* as of the last commit */
 	struct spool_workers now_workers, saved_workers;
 	bool in_transaction;
+	bool state_changed; /* the counters have to go with the commit */
+	uint64_t state_seq; /* last_seq as the saved counters have it */
 };
 
-/* One event to be stored; server is its token at this time. */
-struct spool_event {
-	const struct ipc_event *event;
-	struct span server;
+/* The events of one worker, as it sent them. */
+struct spool_batch {
+	uint64_t instance; /* of the worker; 0: none */
+	uint64_t number;
+	uint16_t n_events;   /* at least 1 */
+	int64_t newest_us;   /* of its events */
+	struct span servers; /* records of struct ipc_server_row */
+	struct span events;  /* records of struct ipc_event */
 };
 
-/* *s zeroed before the first time. Counts that were not saved when a spool
- * went away are carried over. */
-enum database_result spool_open(struct spool *s, struct err *e);
+/*
+ * *s zeroed before the first time. Counts that were not saved when a spool
+ * went away are carried over. A spool that has events of another mode (their
+ * server ids name others) gives DATABASE_OTHER_MODE.
+ */
+enum database_result spool_open(
+    struct spool *s, enum ipc_mode mode, struct err *e);
 /* Rolls back what is open. */
 void spool_close(struct spool *s);
 bool spool_is_open(const struct spool *s);
@@ -73,16 +99,17 @@ uint64_t spool_size(const struct spool *s);
 bool spool_is_at_max_size(const struct spool *s);
 
 enum database_result spool_begin(struct spool *s, struct err *e);
-/* Inside a transaction. */
+/* Inside a transaction; remembers the worker's number with it. */
 enum database_result spool_put(
-    struct spool *s, const struct spool_event *event, struct err *e);
-void spool_set_worker(struct spool *s, uint64_t instance, uint64_t number);
-/* At most `most` events that are older; how many is added to *n. */
-enum database_result spool_expire(struct spool *s, int64_t before_us,
-    unsigned int most, uint64_t *n, struct err *e);
-/* Counters and COMMIT: everything is on stable storage when it is OK. */
+    struct spool *s, const struct spool_batch *batch, struct err *e);
+/* Everything is on stable storage when it is OK. */
 enum database_result spool_commit(struct spool *s, struct err *e);
 void spool_rollback(struct spool *s);
+/*
+ * Makes the next commit save the counters, when batches came since (a spool
+ * that is opened counts those one by one) or `anyway`.
+ */
+void spool_save_state(struct spool *s, bool anyway);
 
 /* The last number of a worker; 0 when it has none. */
 uint64_t spool_worker_number(const struct spool *s, uint64_t instance);
@@ -95,12 +122,66 @@ void spool_count_lost(struct spool *s, uint64_t n);
 void spool_count_late(struct spool *s, uint64_t n);
 bool spool_has_unsaved_counts(const struct spool *s);
 
+/* --- spool_read.c ------------------------------------------------------- */
+
+/* One event of a batch. Valid during the visit. */
+struct spool_row {
+	uint64_t seq;
+	struct span server; /* its token when it was stored, if known */
+	struct ipc_event event;
+};
+
 /*
- * Events with seq > after in order; visit returns false to stop. The row's
- * spans are valid during the call; its url is empty.
+ * Pending events with seq > after in order, at most `most`; visit returns
+ * false to stop.
  */
 enum database_result spool_page(struct spool *s, uint64_t after,
-    unsigned int most, bool (*visit)(void *owner, struct ipc_event_row *row),
+    unsigned int most, bool (*visit)(void *owner, const struct spool_row *row),
     void *owner, struct err *e);
+
+/* The token of a server in a batch's `servers`; empty when it is not there. */
+struct span spool_server_of(struct span servers, uint32_t id);
+
+/* --- spool_settle.c: the end of events; all inside a transaction -------- */
+
+/* Deletes at most `most` batches whose events are all older, and adds the
+ * number of their events to *n. *more: there may be others. */
+enum database_result spool_expire(struct spool *s, int64_t before_us,
+    unsigned int most, uint64_t *n, bool *more, struct err *e);
+
+enum spool_outcome { SPOOL_WRITTEN = 1, SPOOL_UNMATCHED, SPOOL_ASIDE };
+
+/* Why events are set aside, for SPOOL_ASIDE. */
+struct spool_aside {
+	struct span reason;
+	bool retry; /* they may be written later; see spool_retry */
+	int64_t at_us;
+};
+
+/*
+ * n events from seq on are settled. Those that are not there any more are
+ * passed over: a settlement may come twice.
+ */
+enum database_result spool_settle(struct spool *s, uint64_t seq, uint64_t n,
+    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e);
+
+/* Puts at most `most` events of a server that were set aside for a retry back
+ * to the end of the queue, with new sequence numbers. */
+enum database_result spool_retry(struct spool *s, uint32_t server_id,
+    unsigned int most, uint64_t *n, struct err *e);
+
+/* How many are set aside for each server and reason. */
+struct spool_aside_sum {
+	uint32_t server_id;
+	uint64_t n;
+	bool retry;
+	struct span reason;
+};
+enum database_result spool_aside_sums(struct spool *s,
+    void (*visit)(void *owner, const struct spool_aside_sum *sum), void *owner,
+    struct err *e);
+
+/* A new node: what the ledger says of the old one is of another time. */
+enum database_result spool_new_node(struct spool *s, struct err *e);
 
 #endif

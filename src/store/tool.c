@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -130,13 +131,25 @@ struct page {
 };
 
 static bool
-put_row(void *owner, struct ipc_event_row *row)
+put_row(void *owner, const struct spool_row *row)
 {
+	const struct ipc_event *event = &row->event;
 	struct page *p = owner;
+	struct ipc_event_row out = {.seq = row->seq,
+	    .at_us = event->at_us,
+	    .kind = event->kind,
+	    .method = event->method,
+	    .flags = event->flags,
+	    .link_id = event->link_id,
+	    .message_id = event->message_id,
+	    .server = row->server,
+	    .token = event->token,
+	    .user_agent = event->user_agent};
 
-	if (row->kind == IPC_EVENT_CLICK)
-		row->url = links_url(&p->store->links, row->link_id);
-	if (ipc_put(&p->rows, &ipc_event_row_record, row) != 0)
+	memcpy(out.ip, event->ip, sizeof(out.ip));
+	if (event->kind == IPC_EVENT_CLICK)
+		out.url = links_url(&p->store->links, event->link_id);
+	if (ipc_put(&p->rows, &ipc_event_row_record, &out) != 0)
 		return false;
 	links_release(&p->store->links);
 	p->count++;

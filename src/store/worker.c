@@ -33,7 +33,7 @@ worker_end(struct worker *w)
 	(void)loop_remove(&s->loop, &w->watch);
 	fd_close(&w->channel.fd);
 	free(w->bytes);
-	free(w->events);
+	free(w->names);
 	*w = (struct worker){.watch = {.fd = -1}, .channel = {.fd = -1}};
 }
 
@@ -56,20 +56,49 @@ part_from(struct worker *w, const struct ipc_message *m, unsigned int breach)
 typedef unsigned int worker_handler(
     struct worker *w, const union ipc_body *body);
 
-/* Copies the rows, which lie in the receive buffer, and reads them once. */
+/* Notes the token of an event's server, once in a batch; -1 when there is no
+ * such server. */
+static int
+note_server(struct worker *w, struct writer *names, uint32_t id)
+{
+	struct server_name *name = keep_server(w->store, id);
+	struct ipc_server_row row;
+
+	if (name == NULL)
+		return -1;
+	if (name->noted_in == w->store->batches_taken)
+		return 0;
+	name->noted_in = w->store->batches_taken;
+	row = (struct ipc_server_row){id, {name->token, name->len}};
+	(void)ipc_put(names, &ipc_server_row_record, &row);
+	return 0;
+}
+
+/* Copies the rows, which lie in the receive buffer, as they are. */
 static unsigned int
 take_rows(struct worker *w, const struct ipc_list *rows)
 {
-	struct span bytes = {w->bytes, rows->records.len};
-	struct cursor c = cursor_of(bytes);
+	struct cursor c = cursor_of(rows->records);
+	struct writer names = writer_of(w->names, BATCH_NAMES_SIZE);
+	struct ipc_event event;
+	uint32_t last_server = 0;
 
-	memcpy(w->bytes, rows->records.p, rows->records.len);
-	w->n_events = rows->count;
+	w->store->batches_taken++;
+	w->batch.newest_us = INT64_MIN;
 	for (size_t i = 0; i < rows->count; i++) {
-		ipc_next(&c, &ipc_event_record, &w->events[i]);
-		if (keep_server(w->store, w->events[i].server_id) == NULL)
+		ipc_next(&c, &ipc_event_record, &event);
+		if (event.at_us > w->batch.newest_us)
+			w->batch.newest_us = event.at_us;
+		if (event.server_id == last_server)
+			continue;
+		last_server = event.server_id;
+		if (note_server(w, &names, last_server) != 0)
 			return IPC_BREACH_FORM;
 	}
+	memcpy(w->bytes, rows->records.p, rows->records.len);
+	w->batch.n_events = rows->count;
+	w->batch.events = (struct span){w->bytes, rows->records.len};
+	w->batch.servers = writer_span(&names);
 	return 0;
 }
 
@@ -98,7 +127,7 @@ on_events(struct worker *w, const union ipc_body *body)
 	if (breach != 0)
 		return breach;
 	w->is_new = false;
-	w->number = batch->number;
+	w->batch.number = batch->number;
 	w->under_way = true;
 	return 0;
 }
@@ -224,10 +253,11 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 	    .index = o->index,
 	    .instance = o->instance,
 	    .is_new = true,
-	    .events = calloc(IPC_BATCH_EVENTS_MAX, sizeof(w->events[0])),
-	    .bytes = malloc(IPC_BATCH_BYTES_MAX)};
+	    .batch = {.instance = o->instance},
+	    .bytes = malloc(IPC_BATCH_BYTES_MAX),
+	    .names = malloc(BATCH_NAMES_SIZE)};
 	w->last_number = spool_worker_number(&s->spool, o->instance);
-	if (w->bytes == NULL || w->events == NULL ||
+	if (w->bytes == NULL || w->names == NULL ||
 	    loop_add(&s->loop, &w->watch, EPOLLIN) != 0) {
 		log_err("channel peer=web[%u]: no memory", o->index);
 		worker_end(w);

@@ -1,0 +1,329 @@
+/*
+ * spool_settle.c - the end of events: written, set aside, expired
+ *
+ * Runs in the store, inside a transaction of the caller. A batch whose last
+ * event is settled is deleted; before that, a bitmap beside it says which of
+ * its events are.
+ */
+#include "store/spool.h"
+
+#include <string.h>
+
+/* Bits of the largest batch that a row can say. */
+#define BITS_BYTES ((UINT16_MAX + 7) / 8)
+
+static uint64_t
+column_u64(sqlite3_stmt *stmt, int i)
+{
+	return (uint64_t)sqlite3_column_int64(stmt, i);
+}
+
+static enum database_result
+run_with(
+    struct spool *s, enum spool_statement which, uint64_t value, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[which];
+
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)value);
+	return database_step(&s->db, stmt, "settle events", e);
+}
+
+/* --- one batch --------------------------------------------------------- */
+
+struct settling {
+	uint64_t first_seq, n;
+	struct span servers, events; /* borrow the statement's row */
+	uint8_t bits[BITS_BYTES];
+	uint64_t n_settled;
+};
+
+static bool
+has_bit(const uint8_t *bits, uint64_t i)
+{
+	return (bits[i / 8] >> (i % 8) & 1) != 0;
+}
+
+/* The batch that holds seq; *there is false when it is gone. The statement
+ * SPOOL_BATCH_OF has to be reset by the caller. */
+static enum database_result
+find_batch(struct spool *s, uint64_t seq, struct settling *b, bool *there,
+    struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_BATCH_OF];
+	sqlite3_stmt *bits = s->statements[SPOOL_BITS];
+	int got;
+
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
+	got = sqlite3_step(stmt);
+	*there = false;
+	if (got == SQLITE_DONE)
+		return DATABASE_OK;
+	if (got != SQLITE_ROW)
+		return database_failure(&s->db, "settle events", e);
+	b->first_seq = column_u64(stmt, 0);
+	b->n = column_u64(stmt, 1);
+	b->servers = database_column(stmt, 2);
+	b->events = database_column(stmt, 3);
+	if (seq - b->first_seq >= b->n || b->n > UINT16_MAX)
+		return DATABASE_OK;
+	*there = true;
+	memset(b->bits, 0, (b->n + 7) / 8);
+	(void)sqlite3_bind_int64(bits, 1, (int64_t)b->first_seq);
+	got = sqlite3_step(bits);
+	if (got == SQLITE_ROW) {
+		struct span there_bits = database_column(bits, 0);
+
+		if (there_bits.len == (b->n + 7) / 8)
+			memcpy(b->bits, there_bits.p, there_bits.len);
+	}
+	(void)sqlite3_reset(bits);
+	if (got != SQLITE_ROW && got != SQLITE_DONE)
+		return database_failure(&s->db, "settle events", e);
+	b->n_settled = 0;
+	for (uint64_t i = 0; i < b->n; i++)
+		b->n_settled += has_bit(b->bits, i);
+	return DATABASE_OK;
+}
+
+static enum database_result
+save_batch(struct spool *s, const struct settling *b, struct err *e)
+{
+	sqlite3_stmt *bits = s->statements[SPOOL_SET_BITS];
+	enum database_result r;
+
+	if (b->n_settled < b->n) {
+		(void)sqlite3_bind_int64(bits, 1, (int64_t)b->first_seq);
+		(void)database_bind_blob(
+		    bits, 2, (struct span){b->bits, (b->n + 7) / 8});
+		return database_step(&s->db, bits, "settle events", e);
+	}
+	r = run_with(s, SPOOL_DELETE_BATCH, b->first_seq, e);
+	if (r == DATABASE_OK)
+		r = run_with(s, SPOOL_DELETE_BITS, b->first_seq, e);
+	return r;
+}
+
+/* --- set aside --------------------------------------------------------- */
+
+/* The i-th event of the batch; its bytes into *bytes. -1: damaged. */
+static int
+event_at(const struct settling *b, uint64_t index, struct ipc_event *event,
+    struct span *bytes)
+{
+	struct cursor c = cursor_of(b->events);
+
+	for (uint64_t i = 0; i <= index; i++) {
+		bytes->p = c.p;
+		ipc_next(&c, &ipc_event_record, event);
+	}
+	bytes->len = (size_t)(c.p - bytes->p);
+	return c.bad ? -1 : 0;
+}
+
+static enum database_result
+put_aside(struct spool *s, const struct settling *b, uint64_t index,
+    const struct spool_aside *aside, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_PUT_ASIDE];
+	struct ipc_event event;
+	struct span bytes;
+
+	if (event_at(b, index, &event, &bytes) != 0) {
+		(void)err_set(e, "settle events: a batch is damaged");
+		return DATABASE_DAMAGED;
+	}
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)(b->first_seq + index));
+	(void)sqlite3_bind_int64(stmt, 2, event.server_id);
+	(void)sqlite3_bind_int64(stmt, 3, aside->at_us);
+	(void)sqlite3_bind_int(stmt, 4, aside->retry);
+	(void)database_bind_text(stmt, 5, aside->reason);
+	(void)database_bind_text(
+	    stmt, 6, spool_server_of(b->servers, event.server_id));
+	(void)database_bind_blob(stmt, 7, bytes);
+	return database_step(&s->db, stmt, "set events aside", e);
+}
+
+/* --- settling ---------------------------------------------------------- */
+
+static void
+count_outcome(struct spool *s, enum spool_outcome outcome)
+{
+	s->now.pending--;
+	if (outcome == SPOOL_WRITTEN)
+		s->now.written++;
+	else if (outcome == SPOOL_UNMATCHED)
+		s->now.unmatched++;
+	else
+		s->now.set_aside++;
+}
+
+static enum database_result
+settle_in_batch(struct spool *s, struct settling *b, uint64_t from, uint64_t n,
+    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e)
+{
+	enum database_result r = DATABASE_OK;
+
+	for (uint64_t i = from; r == DATABASE_OK && i < from + n; i++) {
+		if (has_bit(b->bits, i))
+			continue;
+		if (outcome == SPOOL_ASIDE)
+			r = put_aside(s, b, i, aside, e);
+		if (r != DATABASE_OK)
+			break;
+		b->bits[i / 8] |= (uint8_t)(1 << (i % 8));
+		b->n_settled++;
+		count_outcome(s, outcome);
+	}
+	return r;
+}
+
+enum database_result
+spool_settle(struct spool *s, uint64_t seq, uint64_t n,
+    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e)
+{
+	enum database_result r = DATABASE_OK;
+	struct settling b;
+	bool there;
+
+	while (r == DATABASE_OK && n > 0) {
+		uint64_t here = 1;
+
+		r = find_batch(s, seq, &b, &there, e);
+		if (r == DATABASE_OK && there) {
+			here = b.first_seq + b.n - seq;
+			if (here > n)
+				here = n;
+			r = settle_in_batch(
+			    s, &b, seq - b.first_seq, here, outcome, aside, e);
+		}
+		(void)sqlite3_reset(s->statements[SPOOL_BATCH_OF]);
+		if (r == DATABASE_OK && there)
+			r = save_batch(s, &b, e);
+		seq += here;
+		n -= here;
+	}
+	s->state_changed = true;
+	return r;
+}
+
+/* --- retry ------------------------------------------------------------- */
+
+static enum database_result
+requeue(struct spool *s, uint64_t seq, uint32_t server_id, struct span server,
+    struct span bytes, struct err *e)
+{
+	uint8_t name[IPC_TOKEN_MAX + 8];
+	struct writer w = writer_of(name, sizeof(name));
+	struct ipc_server_row row = {server_id, server};
+	struct spool_batch batch = {.n_events = 1, .events = bytes};
+	struct cursor c = cursor_of(bytes);
+	struct ipc_event event;
+	enum database_result r;
+
+	ipc_next(&c, &ipc_event_record, &event);
+	if (cursor_end(&c) != 0) {
+		(void)err_set(e, "retry events: one is damaged");
+		return DATABASE_DAMAGED;
+	}
+	if (server.len > 0)
+		(void)ipc_put(&w, &ipc_server_row_record, &row);
+	batch.newest_us = event.at_us;
+	batch.servers = w.len > 0 ? writer_span(&w) : span_of("");
+	r = spool_put(s, &batch, e);
+	if (r == DATABASE_OK)
+		r = run_with(s, SPOOL_DELETE_ASIDE, seq, e);
+	if (r != DATABASE_OK)
+		return r;
+	/* spool_put took it for a new one. */
+	s->now.accepted--;
+	s->now.set_aside--;
+	return DATABASE_OK;
+}
+
+enum database_result
+spool_retry(struct spool *s, uint32_t server_id, unsigned int most, uint64_t *n,
+    struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_ASIDE_OF];
+	enum database_result r = DATABASE_OK;
+	int got = SQLITE_DONE;
+
+	(void)sqlite3_bind_int64(stmt, 1, server_id);
+	(void)sqlite3_bind_int64(stmt, 2, most);
+	while (r == DATABASE_OK && (got = sqlite3_step(stmt)) == SQLITE_ROW) {
+		r = requeue(s, column_u64(stmt, 0), server_id,
+		    database_column(stmt, 1), database_column(stmt, 2), e);
+		*n += r == DATABASE_OK;
+	}
+	if (r == DATABASE_OK && got != SQLITE_DONE)
+		r = database_failure(&s->db, "retry events", e);
+	(void)sqlite3_reset(stmt);
+	s->state_changed = true;
+	return r;
+}
+
+enum database_result
+spool_aside_sums(struct spool *s,
+    void (*visit)(void *owner, const struct spool_aside_sum *sum), void *owner,
+    struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_ASIDE_SUMS];
+	enum database_result r = DATABASE_OK;
+	int got;
+
+	while ((got = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct spool_aside_sum sum = {
+		    .server_id = (uint32_t)column_u64(stmt, 0),
+		    .n = column_u64(stmt, 1),
+		    .retry = sqlite3_column_int(stmt, 2) != 0,
+		    .reason = database_column(stmt, 3)};
+
+		visit(owner, &sum);
+	}
+	if (got != SQLITE_DONE)
+		r = database_failure(&s->db, "read what is set aside", e);
+	(void)sqlite3_reset(stmt);
+	return r;
+}
+
+/* --- expiry ------------------------------------------------------------ */
+
+static enum database_result
+expire_batch(struct spool *s, uint64_t first_seq, uint64_t n, uint64_t *gone,
+    struct err *e)
+{
+	enum database_result r = run_with(s, SPOOL_DELETE_BATCH, first_seq, e);
+
+	if (r != DATABASE_OK)
+		return r;
+	s->now.pending -= n;
+	s->now.expired += n;
+	*gone += n;
+	return DATABASE_OK;
+}
+
+enum database_result
+spool_expire(struct spool *s, int64_t before_us, unsigned int most, uint64_t *n,
+    bool *more, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_EXPIRED];
+	enum database_result r = DATABASE_OK;
+	unsigned int seen = 0, expired = 0;
+	int got = SQLITE_DONE;
+
+	(void)sqlite3_bind_int64(stmt, 1, most);
+	while (r == DATABASE_OK && (got = sqlite3_step(stmt)) == SQLITE_ROW) {
+		seen++;
+		if (sqlite3_column_int64(stmt, 2) >= before_us)
+			continue;
+		expired++;
+		r = expire_batch(
+		    s, column_u64(stmt, 0), column_u64(stmt, 1), n, e);
+	}
+	if (r == DATABASE_OK && got != SQLITE_DONE)
+		r = database_failure(&s->db, "expire events", e);
+	(void)sqlite3_reset(stmt);
+	*more = seen == most && expired > 0;
+	s->state_changed = s->state_changed || expired > 0;
+	return r;
+}
