@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,29 @@ seal(struct batch *batch)
 	    batch->bytes, BATCH_HEADER_SIZE + batch->records.len};
 }
 
+/*
+ * While more requests are there to be read, they join: a larger batch costs
+ * the store and the disk less. When none is there, whoever else wants this
+ * core may run once, and may bring some; on an idle machine that is nobody.
+ */
+static bool
+may_grow(struct web *w, const struct batch *batch)
+{
+	struct batches *b = &w->batches;
+
+	if (batch->count >= GATHER_EVENTS)
+		return false;
+	if (w->loop.n_events > 0) {
+		b->yielded = false;
+		return true;
+	}
+	if (b->yielded)
+		return false;
+	b->yielded = true;
+	(void)sched_yield();
+	return true;
+}
+
 void
 batches_flush(struct web *w)
 {
@@ -134,13 +158,11 @@ batches_flush(struct web *w)
 	if (b->under_way || b->n == 0 || w->store.fd < 0)
 		return;
 	batch = batch_at(b, 0);
-	/* While more requests are there to be read, they join: a larger
-	 * batch costs the store and the disk less. */
-	if (batch->number == 0 && b->n == 1 && w->loop.n_events > 0 &&
-	    batch->count < GATHER_EVENTS) {
+	if (batch->number == 0 && b->n == 1 && may_grow(w, batch)) {
 		w->loop.poll_once = true;
 		return;
 	}
+	b->yielded = false;
 	if (batch->number == 0)
 		batch->number = ++b->last_number;
 	/* No room or no peer: it goes later, with the same number. */

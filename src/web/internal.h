@@ -91,6 +91,7 @@ struct batches {
 	unsigned int first; /* the one under way, or next to go */
 	unsigned int n;	    /* in use; the last one gathers */
 	bool under_way;	    /* the first was sent, no answer yet */
+	bool yielded;	    /* for the batch that gathers; see may_grow */
 	uint64_t last_number;
 };
 
