@@ -93,7 +93,8 @@ def random_text(rng):
         elif kind == 1:
             parts.append(rng.randbytes(rng.randrange(8)))
         elif kind == 2:
-            parts.append(bytes(rng.choices(b"\"\\:,{}[]#&*!|>%@`'\n\r\t -", k=6)))
+            signs = b"\"\\:,{}[]#&*!|>%@`'\n\r\t -"
+            parts.append(bytes(rng.choices(signs, k=6)))
         elif kind == 3:
             code = rng.choice([0x100, 0x3000, 0x10000, 0x110000])
             code = rng.randrange(code)
