@@ -59,23 +59,30 @@ sequence(struct span s, bool *valid)
 	return have;
 }
 
+struct span
+utf8_take(struct span *rest)
+{
+	bool valid = rest->p[0] < 0x80;
+	size_t len = valid ? 1 : sequence(*rest, &valid);
+	struct span out = {rest->p, len};
+
+	rest->p += len;
+	rest->len -= len;
+	return valid ? out : (struct span){replacement, sizeof(replacement)};
+}
+
 size_t
 utf8_repair(struct span bytes, size_t max_chars, uint8_t *out, size_t cap)
 {
 	size_t used = 0;
 
 	for (size_t chars = 0; bytes.len > 0 && chars < max_chars; chars++) {
-		bool valid = bytes.p[0] < 0x80;
-		size_t len = valid ? 1 : sequence(bytes, &valid);
-		struct span put = valid ? (struct span){bytes.p, len}
-					: (struct span){replacement, 3};
+		struct span put = utf8_take(&bytes);
 
 		if (cap - used < put.len)
 			break;
 		memcpy(out + used, put.p, put.len);
 		used += put.len;
-		bytes.p += len;
-		bytes.len -= len;
 	}
 	return used;
 }

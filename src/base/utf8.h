@@ -9,6 +9,13 @@
 #include "base/span.h"
 
 /*
+ * Takes the first character off *rest, which must not be empty, and returns
+ * its bytes, one to four. Where they are not well-formed UTF-8 (see below),
+ * it takes the maximal part and returns the bytes of U+FFFD.
+ */
+struct span utf8_take(struct span *rest);
+
+/*
  * Copies bytes to out, at most max_chars characters and never more than cap
  * bytes, cut between characters. Every byte that is not part of a well-formed
  * UTF-8 sequence (RFC 3629: no overlong forms, no surrogates, nothing above

@@ -21,6 +21,7 @@ import pytest
 
 TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
 PEER = os.environ.get("PEER", "build/peer")
+PAYLOAD = os.environ.get("PAYLOAD", "build/payload")
 WAIT_SECONDS = 20
 
 

@@ -15,7 +15,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http"],
     ["role"],
     ["monitor"],
-    ["cli", "web", "store"],
+    ["cli", "web", "store", "forward"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
 OWNERS = {"sqlite3.h": "store", "seccomp.h": "sandbox", "ini.h": "config"}
