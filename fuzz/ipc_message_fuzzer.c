@@ -68,7 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	demand((m->from & from) != 0 && (m->to & to) != 0);
 	demand(whole.len >= m->least && whole.len <= m->most);
-	check_fields(&m->record, &body, whole);
+	check_fields(m->record, &body, whole);
 	demand(ipc_encode(&w, m->type, &body) == 0);
 	demand(w.len == whole.len);
 	demand(memcmp(again, whole.p, w.len) == 0);

@@ -153,7 +153,7 @@ ipc_encode(struct writer *w, enum ipc_type type, const void *body)
 
 	assert(m != NULL);
 	writer_u16(w, (uint16_t)type);
-	if (w->full || ipc_put(w, &m->record, body) != 0 ||
+	if (w->full || ipc_put(w, m->record, body) != 0 ||
 	    w->len - before > m->most) {
 		w->len = before;
 		w->full = false;
@@ -206,6 +206,12 @@ union any_row {
 	struct ipc_event event;
 	struct ipc_counter_row counter_row;
 	struct ipc_event_row event_row;
+	struct ipc_due_row due_row;
+	struct ipc_settle_row settle_row;
+	struct ipc_aside_row aside_row;
+	struct ipc_domain_row domain_row;
+	struct ipc_replica_row replica_row;
+	struct ipc_known_link_row known_link_row;
 };
 
 static void
@@ -237,8 +243,8 @@ ipc_decode(struct span bytes, unsigned int from, unsigned int to,
 	*message = m;
 	if (bytes.len < m->least || bytes.len > m->most)
 		return IPC_BREACH_SIZE;
-	for (size_t i = 0; i < m->record.n_fields; i++) {
-		const struct ipc_field *f = &m->record.fields[i];
+	for (size_t i = 0; i < m->record->n_fields; i++) {
+		const struct ipc_field *f = &m->record->fields[i];
 
 		if (f->kind == IPC_LIST)
 			get_list(&c, f, (uint8_t *)body + f->offset);

@@ -6,390 +6,87 @@
  */
 #include "ipc/message.h"
 
+#include <stddef.h>
+
 #include "base/array.h"
-#include "ipc/counter.h"
+#include "ipc/fields.h"
 
-#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_FORWARDER)
-
-static const struct ipc_field network_fields[] = {
-    {"ip", IPC_BYTES, offsetof(struct ipc_network, ip), 16, 16, NULL},
-    {"prefix", IPC_U8, offsetof(struct ipc_network, prefix), 0, 128, NULL},
-};
-const struct ipc_record ipc_network_record = {
-    network_fields, ARRAY_LENGTH(network_fields), sizeof(struct ipc_network)};
-
-static const struct ipc_field role_row_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_TOOL, NULL},
-    {"index", IPC_U16, offsetof(struct ipc_role_row, index), 0, UINT16_MAX,
-	NULL},
-    {"pid", IPC_U32, offsetof(struct ipc_role_row, pid), 0, UINT32_MAX, NULL},
-    {"starts", IPC_U32, offsetof(struct ipc_role_row, starts), 0, UINT32_MAX,
-	NULL},
-    {"since_us", IPC_U64, offsetof(struct ipc_role_row, since_us), 0,
-	UINT64_MAX, NULL},
-};
-const struct ipc_record ipc_role_row_record = {role_row_fields,
-    ARRAY_LENGTH(role_row_fields), sizeof(struct ipc_role_row)};
-
-static const struct ipc_field server_row_fields[] = {
-    {"id", IPC_U32, offsetof(struct ipc_server_row, id), 1, UINT32_MAX, NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_server_row, token), 1,
-	IPC_TOKEN_MAX, NULL},
-};
-const struct ipc_record ipc_server_row_record = {server_row_fields,
-    ARRAY_LENGTH(server_row_fields), sizeof(struct ipc_server_row)};
-
-static const struct ipc_field event_fields[] = {
-    {"at_us", IPC_U64, offsetof(struct ipc_event, at_us), 0, UINT64_MAX, NULL},
-    {"kind", IPC_U8, offsetof(struct ipc_event, kind), IPC_EVENT_OPEN,
-	IPC_EVENT_CLICK, NULL},
-    {"method", IPC_U8, offsetof(struct ipc_event, method), IPC_METHOD_GET,
-	IPC_METHOD_HEAD, NULL},
-    {"flags", IPC_U8, offsetof(struct ipc_event, flags), 0, 3, NULL},
-    {"server_id", IPC_U32, offsetof(struct ipc_event, server_id), 1, UINT32_MAX,
-	NULL},
-    {"link_id", IPC_U64, offsetof(struct ipc_event, link_id), 0, UINT64_MAX,
-	NULL},
-    {"message_id", IPC_U64, offsetof(struct ipc_event, message_id), 0,
-	UINT64_MAX, NULL},
-    {"ip", IPC_BYTES, offsetof(struct ipc_event, ip), 16, 16, NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_event, token), 1, IPC_TOKEN_MAX,
-	NULL},
-    {"user_agent", IPC_SPAN16, offsetof(struct ipc_event, user_agent), 0,
-	IPC_USER_AGENT_MAX, NULL},
-};
-const struct ipc_record ipc_event_record = {
-    event_fields, ARRAY_LENGTH(event_fields), sizeof(struct ipc_event)};
-
-static const struct ipc_field counter_row_fields[] = {
-    {"counter", IPC_U8, offsetof(struct ipc_counter_row, counter), 0,
-	COUNTER_N - 1, NULL},
-    {"value", IPC_U64, offsetof(struct ipc_counter_row, value), 0, UINT64_MAX,
-	NULL},
-};
-const struct ipc_record ipc_counter_row_record = {counter_row_fields,
-    ARRAY_LENGTH(counter_row_fields), sizeof(struct ipc_counter_row)};
-
-static const struct ipc_field event_row_fields[] = {
-    {"seq", IPC_U64, offsetof(struct ipc_event_row, seq), 1, UINT64_MAX, NULL},
-    {"at_us", IPC_U64, offsetof(struct ipc_event_row, at_us), 0, UINT64_MAX,
-	NULL},
-    {"kind", IPC_U8, offsetof(struct ipc_event_row, kind), IPC_EVENT_OPEN,
-	IPC_EVENT_CLICK, NULL},
-    {"method", IPC_U8, offsetof(struct ipc_event_row, method), IPC_METHOD_GET,
-	IPC_METHOD_HEAD, NULL},
-    {"flags", IPC_U8, offsetof(struct ipc_event_row, flags), 0, 3, NULL},
-    {"link_id", IPC_U64, offsetof(struct ipc_event_row, link_id), 0, UINT64_MAX,
-	NULL},
-    {"message_id", IPC_U64, offsetof(struct ipc_event_row, message_id), 0,
-	UINT64_MAX, NULL},
-    {"ip", IPC_BYTES, offsetof(struct ipc_event_row, ip), 16, 16, NULL},
-    {"server", IPC_SPAN8, offsetof(struct ipc_event_row, server), 0,
-	IPC_TOKEN_MAX, NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_event_row, token), 1,
-	IPC_TOKEN_MAX, NULL},
-    {"url", IPC_SPAN16, offsetof(struct ipc_event_row, url), 0, IPC_URL_MAX,
-	NULL},
-    {"user_agent", IPC_SPAN16, offsetof(struct ipc_event_row, user_agent), 0,
-	IPC_USER_AGENT_MAX, NULL},
-};
-const struct ipc_record ipc_event_row_record = {event_row_fields,
-    ARRAY_LENGTH(event_row_fields), sizeof(struct ipc_event_row)};
-
-static const struct ipc_field params_fields[] = {
-    {"flags", IPC_U8, offsetof(struct ipc_params, flags), 0, 3, NULL},
-    {"log_level", IPC_U8, offsetof(struct ipc_params, log_level), 3, 7, NULL},
-    {"index", IPC_U16, offsetof(struct ipc_params, index), 0, UINT16_MAX, NULL},
-    {"uid", IPC_U32, offsetof(struct ipc_params, uid), 0, UINT32_MAX, NULL},
-    {"gid", IPC_U32, offsetof(struct ipc_params, gid), 0, UINT32_MAX, NULL},
-    {"n_fds", IPC_U8, offsetof(struct ipc_params, n_fds), 1, UINT8_MAX, NULL},
-    {"settings", IPC_SPAN16, offsetof(struct ipc_params, settings), 2, 16384,
-	NULL},
-};
-
-static const struct ipc_field web_settings_fields[] = {
-    {"index", IPC_U16, offsetof(struct ipc_web_settings, index), 0, UINT16_MAX,
-	NULL},
-    {"workers", IPC_U16, offsetof(struct ipc_web_settings, workers), 1,
-	UINT16_MAX, NULL},
-    {"k0", IPC_U64, offsetof(struct ipc_web_settings, k0), 0, UINT64_MAX, NULL},
-    {"k1", IPC_U64, offsetof(struct ipc_web_settings, k1), 0, UINT64_MAX, NULL},
-    {"n_listeners", IPC_U16, offsetof(struct ipc_web_settings, n_listeners), 0,
-	UINT16_MAX, NULL},
-    {"count_head", IPC_U8, offsetof(struct ipc_web_settings, count_head), 0, 1,
-	NULL},
-    {"proxy_protocol", IPC_U8,
-	offsetof(struct ipc_web_settings, proxy_protocol), 0, 1, NULL},
-    {"durability", IPC_U8, offsetof(struct ipc_web_settings, durability),
-	IPC_DURABILITY_SYNC, IPC_DURABILITY_RELAXED, NULL},
-    {"max_wait_ms", IPC_U32, offsetof(struct ipc_web_settings, max_wait_ms), 0,
-	UINT32_MAX, NULL},
-    {"max_connections", IPC_U32,
-	offsetof(struct ipc_web_settings, max_connections), 1, UINT32_MAX,
-	NULL},
-    {"max_connections_per_address", IPC_U32,
-	offsetof(struct ipc_web_settings, max_connections_per_address), 1,
-	UINT32_MAX, NULL},
-    {"max_header_size", IPC_U32,
-	offsetof(struct ipc_web_settings, max_header_size), 1024, 65536, NULL},
-    {"header_timeout_ms", IPC_U32,
-	offsetof(struct ipc_web_settings, header_timeout_ms), 1, UINT32_MAX,
-	NULL},
-    {"idle_timeout_ms", IPC_U32,
-	offsetof(struct ipc_web_settings, idle_timeout_ms), 1, UINT32_MAX,
-	NULL},
-    {"lookup_timeout_ms", IPC_U32,
-	offsetof(struct ipc_web_settings, lookup_timeout_ms), 0, UINT32_MAX,
-	NULL},
-    {"trusted", IPC_LIST, offsetof(struct ipc_web_settings, trusted), 0, 256,
-	&ipc_network_record},
-};
-
-static const struct ipc_field store_settings_fields[] = {
-    {"mode", IPC_U8, offsetof(struct ipc_store_settings, mode),
-	IPC_MODE_STANDALONE, IPC_MODE_MYSQL, NULL},
-    {"durability", IPC_U8, offsetof(struct ipc_store_settings, durability),
-	IPC_DURABILITY_SYNC, IPC_DURABILITY_RELAXED, NULL},
-    {"max_size", IPC_U64, offsetof(struct ipc_store_settings, max_size), 0,
-	UINT64_MAX, NULL},
-    {"retention_ms", IPC_U64, offsetof(struct ipc_store_settings, retention_ms),
-	0, UINT64_MAX, NULL},
-    {"lookup_timeout_ms", IPC_U32,
-	offsetof(struct ipc_store_settings, lookup_timeout_ms), 0, UINT32_MAX,
-	NULL},
-    {"store_uid", IPC_U32, offsetof(struct ipc_store_settings, store_uid), 0,
-	UINT32_MAX, NULL},
-    {"forwarder_uid", IPC_U32,
-	offsetof(struct ipc_store_settings, forwarder_uid), 0, UINT32_MAX,
-	NULL},
-    {"log_level", IPC_U8, offsetof(struct ipc_store_settings, log_level), 3, 7,
-	NULL},
-};
-
-static const struct ipc_field channel_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_TOOL,
-	NULL},
-    {"index", IPC_U16, offsetof(struct ipc_channel_offer, index), 0, UINT16_MAX,
-	NULL},
-    {"instance", IPC_U64, offsetof(struct ipc_channel_offer, instance), 0,
-	UINT64_MAX, NULL},
-};
-
-static const struct ipc_field stop_fields[] = {
-    {"within_ms", IPC_U32, offsetof(struct ipc_stop, within_ms), 0, UINT32_MAX,
-	NULL},
-};
-
-static const struct ipc_field ready_fields[] = {
-    {"degraded", IPC_U8, offsetof(struct ipc_ready, degraded), 0, 1, NULL},
-};
-
-static const struct ipc_field refused_call_fields[] = {
-    {"number", IPC_U32, offsetof(struct ipc_refused_call, number), 0,
-	UINT32_MAX, NULL},
-};
-
-static const struct ipc_field replace_fields[] = {
-    {"instance", IPC_U64, offsetof(struct ipc_replace, instance), 0, UINT64_MAX,
-	NULL},
-    {"reason", IPC_U8, offsetof(struct ipc_replace, reason), 1,
-	IPC_BREACH_END - 1, NULL},
-};
-
-static const struct ipc_field roles_fields[] = {
-    {"rows", IPC_LIST, offsetof(struct ipc_roles, rows), 0, 1024,
-	&ipc_role_row_record},
-};
-
-static const struct ipc_field servers_fields[] = {
-    {"flags", IPC_U8, offsetof(struct ipc_servers, flags), 0, 3, NULL},
-    {"rows", IPC_LIST, offsetof(struct ipc_servers, rows), 0, UINT16_MAX,
-	&ipc_server_row_record},
-};
-
-static const struct ipc_field events_fields[] = {
-    {"number", IPC_U64, offsetof(struct ipc_events, number), 1, UINT64_MAX,
-	NULL},
-    {"rows", IPC_LIST, offsetof(struct ipc_events, rows), 1,
-	IPC_BATCH_EVENTS_MAX, &ipc_event_record},
-};
-
-static const struct ipc_field stored_fields[] = {
-    {"number", IPC_U64, offsetof(struct ipc_stored, number), 1, UINT64_MAX,
-	NULL},
-    {"status", IPC_U8, offsetof(struct ipc_stored, status), IPC_STORED_YES,
-	IPC_STORED_LOST, NULL},
-};
-
-static const struct ipc_field link_fields[] = {
-    {"ask", IPC_U64, offsetof(struct ipc_link, ask), 0, UINT64_MAX, NULL},
-    {"server_id", IPC_U32, offsetof(struct ipc_link, server_id), 1, UINT32_MAX,
-	NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_link, token), 1, IPC_TOKEN_MAX,
-	NULL},
-};
-
-static const struct ipc_field linked_fields[] = {
-    {"ask", IPC_U64, offsetof(struct ipc_linked, ask), 0, UINT64_MAX, NULL},
-    {"status", IPC_U8, offsetof(struct ipc_linked, status), IPC_LINKED_FOUND,
-	IPC_LINKED_UNAVAILABLE, NULL},
-    {"has_message", IPC_U8, offsetof(struct ipc_linked, has_message), 0, 1,
-	NULL},
-    {"link_id", IPC_U64, offsetof(struct ipc_linked, link_id), 0, UINT64_MAX,
-	NULL},
-    {"message_id", IPC_U64, offsetof(struct ipc_linked, message_id), 0,
-	UINT64_MAX, NULL},
-    {"url", IPC_SPAN16, offsetof(struct ipc_linked, url), 0, IPC_URL_MAX, NULL},
-};
-
-static const struct ipc_field counters_fields[] = {
-    {"rows", IPC_LIST, offsetof(struct ipc_counters, rows), 0, COUNTER_N,
-	&ipc_counter_row_record},
-};
-
-static const struct ipc_field hello_fields[] = {
-    {"version", IPC_U32, offsetof(struct ipc_hello, version), 0, UINT32_MAX,
-	NULL},
-};
-
-static const struct ipc_field refusal_fields[] = {
-    {"reason", IPC_SPAN16, offsetof(struct ipc_refusal, reason), 1, 1024, NULL},
-};
-
-static const struct ipc_field status_fields[] = {
-    {"mode", IPC_U8, offsetof(struct ipc_status, mode), IPC_MODE_STANDALONE,
-	IPC_MODE_MYSQL, NULL},
-    {"ready", IPC_U8, offsetof(struct ipc_status, ready), 0, 1, NULL},
-    {"reason", IPC_SPAN16, offsetof(struct ipc_status, reason), 0, 1024, NULL},
-    {"node", IPC_BYTES, offsetof(struct ipc_status, node), 16, 16, NULL},
-    {"started_us", IPC_U64, offsetof(struct ipc_status, started_us), 0,
-	UINT64_MAX, NULL},
-    {"accepted", IPC_U64, offsetof(struct ipc_status, accepted), 0, UINT64_MAX,
-	NULL},
-    {"written", IPC_U64, offsetof(struct ipc_status, written), 0, UINT64_MAX,
-	NULL},
-    {"unmatched", IPC_U64, offsetof(struct ipc_status, unmatched), 0,
-	UINT64_MAX, NULL},
-    {"duplicates", IPC_U64, offsetof(struct ipc_status, duplicates), 0,
-	UINT64_MAX, NULL},
-    {"set_aside", IPC_U64, offsetof(struct ipc_status, set_aside), 0,
-	UINT64_MAX, NULL},
-    {"expired", IPC_U64, offsetof(struct ipc_status, expired), 0, UINT64_MAX,
-	NULL},
-    {"pending", IPC_U64, offsetof(struct ipc_status, pending), 0, UINT64_MAX,
-	NULL},
-    {"lost", IPC_U64, offsetof(struct ipc_status, lost), 0, UINT64_MAX, NULL},
-    {"late", IPC_U64, offsetof(struct ipc_status, late), 0, UINT64_MAX, NULL},
-    {"last_seq", IPC_U64, offsetof(struct ipc_status, last_seq), 0, UINT64_MAX,
-	NULL},
-    {"spool_bytes", IPC_U64, offsetof(struct ipc_status, spool_bytes), 0,
-	UINT64_MAX, NULL},
-    {"max_size", IPC_U64, offsetof(struct ipc_status, max_size), 0, UINT64_MAX,
-	NULL},
-    {"servers", IPC_U64, offsetof(struct ipc_status, servers), 0, UINT64_MAX,
-	NULL},
-    {"links", IPC_U64, offsetof(struct ipc_status, links), 0, UINT64_MAX, NULL},
-    {"counters", IPC_LIST, offsetof(struct ipc_status, counters), 0, COUNTER_N,
-	&ipc_counter_row_record},
-    {"roles", IPC_LIST, offsetof(struct ipc_status, roles), 0, 1024,
-	&ipc_role_row_record},
-};
-
-static const struct ipc_field link_add_fields[] = {
-    {"server", IPC_SPAN8, offsetof(struct ipc_link_add, server), 1,
-	IPC_TOKEN_MAX, NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_link_add, token), 0, IPC_TOKEN_MAX,
-	NULL},
-    {"url", IPC_SPAN16, offsetof(struct ipc_link_add, url), 1, IPC_URL_MAX,
-	NULL},
-};
-
-static const struct ipc_field link_added_fields[] = {
-    {"link_id", IPC_U64, offsetof(struct ipc_link_added, link_id), 1,
-	UINT64_MAX, NULL},
-    {"server", IPC_SPAN8, offsetof(struct ipc_link_added, server), 1,
-	IPC_TOKEN_MAX, NULL},
-    {"token", IPC_SPAN8, offsetof(struct ipc_link_added, token), 1,
-	IPC_TOKEN_MAX, NULL},
-};
-
-static const struct ipc_field events_get_fields[] = {
-    {"after_seq", IPC_U64, offsetof(struct ipc_events_get, after_seq), 0,
-	UINT64_MAX, NULL},
-    {"most", IPC_U16, offsetof(struct ipc_events_get, most), 1, UINT16_MAX,
-	NULL},
-};
-
-static const struct ipc_field event_rows_fields[] = {
-    {"rows", IPC_LIST, offsetof(struct ipc_event_rows, rows), 0, UINT16_MAX,
-	&ipc_event_row_record},
-};
+#define ANY_ROLE (IPC_WEB | IPC_STORE)
 
 /* type, name, from, to, least, most, descriptors, fields */
 static const struct ipc_message messages[] = {
     {IPC_PARAMS, "PARAMS", IPC_MONITOR, ANY_ROLE, 19, 16401, 0,
-	{params_fields, ARRAY_LENGTH(params_fields),
-	    sizeof(struct ipc_params)}},
+	&ipc_params_body},
     {IPC_WEB_SETTINGS, "WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 57, 4409, 0,
-	{web_settings_fields, ARRAY_LENGTH(web_settings_fields),
-	    sizeof(struct ipc_web_settings)}},
+	&ipc_web_settings_body},
     {IPC_STORE_SETTINGS, "STORE_SETTINGS", IPC_MONITOR, IPC_STORE, 33, 33, 0,
-	{store_settings_fields, ARRAY_LENGTH(store_settings_fields),
-	    sizeof(struct ipc_store_settings)}},
+	&ipc_store_settings_body},
     {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, IPC_WEB | IPC_STORE, 13, 13, 1,
-	{channel_fields, ARRAY_LENGTH(channel_fields),
-	    sizeof(struct ipc_channel_offer)}},
-    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0,
-	{stop_fields, ARRAY_LENGTH(stop_fields), sizeof(struct ipc_stop)}},
-    {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0,
-	{ready_fields, ARRAY_LENGTH(ready_fields), sizeof(struct ipc_ready)}},
+	&ipc_channel_offer_body},
+    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0, &ipc_stop_body},
+    {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0, &ipc_ready_body},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,
-	{refused_call_fields, ARRAY_LENGTH(refused_call_fields),
-	    sizeof(struct ipc_refused_call)}},
+	&ipc_refused_call_body},
     {IPC_REPLACE, "REPLACE", IPC_STORE, IPC_MONITOR, 11, 11, 0,
-	{replace_fields, ARRAY_LENGTH(replace_fields),
-	    sizeof(struct ipc_replace)}},
-    {IPC_ROLES, "ROLES", IPC_MONITOR, IPC_STORE, 4, 19460, 0,
-	{roles_fields, ARRAY_LENGTH(roles_fields), sizeof(struct ipc_roles)}},
+	&ipc_replace_body},
+    {IPC_ROLES, "ROLES", IPC_MONITOR, IPC_STORE, 4, 19460, 0, &ipc_roles_body},
     {IPC_SERVERS, "SERVERS", IPC_STORE, IPC_WEB, 5, IPC_RECORD_MAX, 0,
-	{servers_fields, ARRAY_LENGTH(servers_fields),
-	    sizeof(struct ipc_servers)}},
+	&ipc_servers_body},
     {IPC_EVENTS, "EVENTS", IPC_WEB, IPC_STORE, 63, IPC_BATCH_BYTES_MAX, 0,
-	{events_fields, ARRAY_LENGTH(events_fields),
-	    sizeof(struct ipc_events)}},
-    {IPC_STORED, "STORED", IPC_STORE, IPC_WEB, 11, 11, 0,
-	{stored_fields, ARRAY_LENGTH(stored_fields),
-	    sizeof(struct ipc_stored)}},
-    {IPC_LINK, "LINK", IPC_WEB, IPC_STORE, 16, 270, 0,
-	{link_fields, ARRAY_LENGTH(link_fields), sizeof(struct ipc_link)}},
-    {IPC_LINKED, "LINKED", IPC_STORE, IPC_WEB, 30, 65565, 0,
-	{linked_fields, ARRAY_LENGTH(linked_fields),
-	    sizeof(struct ipc_linked)}},
+	&ipc_events_body},
+    {IPC_STORED, "STORED", IPC_STORE, IPC_WEB, 11, 11, 0, &ipc_stored_body},
+    {IPC_LINK, "LINK", IPC_WEB, IPC_STORE, 16, 270, 0, &ipc_link_body},
+    {IPC_LINKED, "LINKED", IPC_STORE, IPC_WEB, 30, 65565, 0, &ipc_linked_body},
     {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 148, 0,
-	{counters_fields, ARRAY_LENGTH(counters_fields),
-	    sizeof(struct ipc_counters)}},
+	&ipc_counters_body},
     {IPC_HELLO, "HELLO", IPC_FORWARDER | IPC_TOOL, IPC_STORE, 6, 6, 0,
-	{hello_fields, ARRAY_LENGTH(hello_fields), sizeof(struct ipc_hello)}},
+	&ipc_hello_body},
     {IPC_REFUSAL, "REFUSAL", IPC_STORE, IPC_FORWARDER | IPC_TOOL, 5, 1028, 0,
-	{refusal_fields, ARRAY_LENGTH(refusal_fields),
-	    sizeof(struct ipc_refusal)}},
+	&ipc_refusal_body},
     {IPC_STATUS_GET, "STATUS_GET", IPC_TOOL, IPC_STORE, 2, 2, 0,
-	{NULL, 0, sizeof(struct ipc_status_get)}},
-    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL, 146, 20770, 0,
-	{status_fields, ARRAY_LENGTH(status_fields),
-	    sizeof(struct ipc_status)}},
+	&ipc_status_get_body},
+    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL, 236, 38588, 0,
+	&ipc_status_body},
     {IPC_LINK_ADD, "LINK_ADD", IPC_TOOL, IPC_STORE, 8, 66051, 0,
-	{link_add_fields, ARRAY_LENGTH(link_add_fields),
-	    sizeof(struct ipc_link_add)}},
+	&ipc_link_add_body},
     {IPC_LINK_ADDED, "LINK_ADDED", IPC_STORE, IPC_TOOL, 14, 522, 0,
-	{link_added_fields, ARRAY_LENGTH(link_added_fields),
-	    sizeof(struct ipc_link_added)}},
+	&ipc_link_added_body},
     {IPC_EVENTS_GET, "EVENTS_GET", IPC_TOOL, IPC_STORE, 12, 12, 0,
-	{events_get_fields, ARRAY_LENGTH(events_get_fields),
-	    sizeof(struct ipc_events_get)}},
+	&ipc_events_get_body},
     {IPC_EVENT_ROWS, "EVENT_ROWS", IPC_STORE, IPC_TOOL, 4, IPC_RECORD_MAX, 0,
-	{event_rows_fields, ARRAY_LENGTH(event_rows_fields),
-	    sizeof(struct ipc_event_rows)}},
+	&ipc_event_rows_body},
+    {IPC_WELCOME, "WELCOME", IPC_STORE, IPC_FORWARDER, 34, 34, 0,
+	&ipc_welcome_body},
+    {IPC_DUE_GET, "DUE_GET", IPC_FORWARDER, IPC_STORE, 13, 13, 0,
+	&ipc_due_get_body},
+    {IPC_DUE, "DUE", IPC_STORE, IPC_FORWARDER, 4, IPC_RECORD_MAX, 0,
+	&ipc_due_body},
+    {IPC_SETTLE, "SETTLE", IPC_FORWARDER, IPC_STORE, 19, 98566, 0,
+	&ipc_settle_body},
+    {IPC_DONE, "DONE", IPC_STORE, IPC_FORWARDER, 10, 10, 0, &ipc_done_body},
+    {IPC_ASIDE_GET, "ASIDE_GET", IPC_FORWARDER, IPC_STORE, 2, 2, 0,
+	&ipc_aside_get_body},
+    {IPC_ASIDE, "ASIDE", IPC_STORE, IPC_FORWARDER, 4, IPC_RECORD_MAX, 0,
+	&ipc_aside_body},
+    {IPC_RETRY, "RETRY", IPC_FORWARDER, IPC_STORE, 6, 6, 0, &ipc_retry_body},
+    {IPC_NEW_NODE, "NEW_NODE", IPC_FORWARDER, IPC_STORE, 2, 2, 0,
+	&ipc_new_node_body},
+    {IPC_KNOWN_SERVERS, "KNOWN_SERVERS", IPC_FORWARDER, IPC_STORE, 5,
+	IPC_RECORD_MAX, 0, &ipc_known_servers_body},
+    {IPC_KNOWN_DOMAINS, "KNOWN_DOMAINS", IPC_FORWARDER, IPC_STORE, 5,
+	IPC_RECORD_MAX, 0, &ipc_known_domains_body},
+    {IPC_REPLICA_GET, "REPLICA_GET", IPC_FORWARDER, IPC_STORE, 6, 6, 0,
+	&ipc_replica_get_body},
+    {IPC_REPLICA, "REPLICA", IPC_STORE, IPC_FORWARDER, 4, IPC_RECORD_MAX, 0,
+	&ipc_replica_body},
+    {IPC_KNOWN_LINKS, "KNOWN_LINKS", IPC_FORWARDER, IPC_STORE, 25,
+	IPC_RECORD_MAX, 0, &ipc_known_links_body},
+    {IPC_SEARCH, "SEARCH", IPC_STORE, IPC_FORWARDER, 16, 270, 0,
+	&ipc_search_body},
+    {IPC_SEARCHED, "SEARCHED", IPC_FORWARDER, IPC_STORE, 31, 65821, 0,
+	&ipc_searched_body},
+    {IPC_FORWARDER_STATE, "FORWARDER_STATE", IPC_FORWARDER, IPC_STORE, 53, 565,
+	0, &ipc_forwarder_state_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit
