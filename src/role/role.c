@@ -12,19 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "role/jail.h"
 #include "sandbox/sandbox.h"
 
 /* The monitor sends PARAMS before it goes on; longer means it is gone. */
 #define PARAMS_WAIT_MS 10000
-/* As a shell reports a process that SIGSYS ended. */
-#define EXIT_REFUSED_CALL (128 + 31)
 
 static void
 open_log(const char *argv0)
@@ -103,56 +101,26 @@ report_refused_call(int call)
 
 	if (ipc_encode(&w, IPC_REFUSED_CALL, &body) == 0 &&
 	    write(ROLE_MONITOR_FD, bytes, w.len) < 0)
-		_exit(EXIT_REFUSED_CALL + 1);
-	_exit(EXIT_REFUSED_CALL);
-}
-
-static int
-set_limits(const struct role_needs *needs, struct err *e)
-{
-	struct sandbox_limits limits = {
-	    .descriptors = needs->descriptors, .file_size = needs->file_size};
-	struct stat st;
-
-	/* The log may be a regular file; the limit would end it. */
-	if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
-		limits.file_size = UINT64_MAX;
-	return sandbox_limit(&limits, e);
-}
-
-/* The steps that only root can take. */
-static int
-drop_root(const struct role *r, int root_fd, struct err *e)
-{
-	if (sandbox_chroot(root_fd, e) != 0 || sandbox_drop_bounding(e) != 0 ||
-	    sandbox_set_ids(r->params.uid, r->params.gid, e) != 0)
-		return -1;
-	return 0;
+		_exit(ROLE_EXIT_REFUSED_CALL + 1);
+	_exit(ROLE_EXIT_REFUSED_CALL);
 }
 
 int
 role_restrict(struct role *r, const struct role_needs *needs, struct err *e)
 {
-	bool root = (r->params.flags & IPC_PARAM_ROOT) != 0;
-	enum sandbox_action action = (r->params.flags & IPC_PARAM_KILL) != 0
-					 ? SANDBOX_KILL
-					 : SANDBOX_TRAP;
+	const struct role_jail jail = {.policy = r->policy,
+	    .action = (r->params.flags & IPC_PARAM_KILL) != 0 ? SANDBOX_KILL
+							      : SANDBOX_TRAP,
+	    .refused = report_refused_call,
+	    .root = (r->params.flags & IPC_PARAM_ROOT) != 0,
+	    .uid = r->params.uid,
+	    .gid = r->params.gid,
+	    .root_fd = needs->root_fd,
+	    .parent = r->parent,
+	    .descriptors = needs->descriptors,
+	    .file_size = needs->file_size};
 
-	if (set_limits(needs, e) != 0)
-		return -1;
-	if (root && drop_root(r, needs->root_fd, e) != 0)
-		return -1;
-	if (!root && fchdir(needs->root_fd) != 0)
-		return err_errno(e, "cannot change the directory");
-	(void)close(needs->root_fd);
-	if (sandbox_drop_capabilities(e) != 0)
-		return -1;
-	if (root && sandbox_no_way_back(e) != 0)
-		return -1;
-	if (sandbox_no_new_privileges(e) != 0 || sandbox_hide_memory(e) != 0 ||
-	    sandbox_die_with(r->parent, e) != 0)
-		return -1;
-	return sandbox_load_filter(r->policy, action, report_refused_call, e);
+	return role_enter_jail(&jail, e);
 }
 
 int

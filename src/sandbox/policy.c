@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/netlink.h>
 #include <linux/prctl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,7 @@ static const struct {
     {"PROT_READ", PROT_READ},
     {"PROT_WRITE", PROT_WRITE},
     {"PROT_EXEC", PROT_EXEC},
+    {"MAP_SHARED", MAP_SHARED},
     {"MAP_PRIVATE", MAP_PRIVATE},
     {"MAP_ANONYMOUS", MAP_ANONYMOUS},
     {"MAP_NORESERVE", MAP_NORESERVE},
@@ -59,6 +61,33 @@ static const struct {
     {"IPPROTO_TCP", IPPROTO_TCP},
     {"TCP_NODELAY", TCP_NODELAY},
     {"SHUT_WR", SHUT_WR},
+    {"O_CLOEXEC", O_CLOEXEC},
+    {"O_NONBLOCK", O_NONBLOCK},
+    {"O_NOCTTY", O_NOCTTY},
+    {"O_NOFOLLOW", O_NOFOLLOW},
+    {"O_DIRECTORY", O_DIRECTORY},
+    {"AF_UNIX", AF_UNIX},
+    {"AF_INET", AF_INET},
+    {"AF_INET6", AF_INET6},
+    {"AF_NETLINK", AF_NETLINK},
+    {"SOCK_STREAM", SOCK_STREAM},
+    {"SOCK_DGRAM", SOCK_DGRAM},
+    {"SOCK_SEQPACKET", SOCK_SEQPACKET},
+    {"SOCK_RAW", SOCK_RAW},
+    {"SOCK_CLOEXEC", SOCK_CLOEXEC},
+    {"SOCK_NONBLOCK", SOCK_NONBLOCK},
+    {"NETLINK_ROUTE", NETLINK_ROUTE},
+    {"SO_RCVTIMEO", SO_RCVTIMEO},
+    {"SO_SNDTIMEO", SO_SNDTIMEO},
+    {"SO_KEEPALIVE", SO_KEEPALIVE},
+    {"IPPROTO_IP", IPPROTO_IP},
+    {"IPPROTO_IPV6", IPPROTO_IPV6},
+    {"IP_TOS", IP_TOS},
+    {"IP_RECVERR", IP_RECVERR},
+    {"IPV6_RECVERR", IPV6_RECVERR},
+    {"FIONREAD", FIONREAD},
+    {"FIONBIO", FIONBIO},
+    {"SIOCGIFINDEX", SIOCGIFINDEX},
     {"EPERM", EPERM},
     {"ENOSYS", ENOSYS},
     {"EACCES", EACCES},

@@ -9,6 +9,7 @@
 #define SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -46,6 +47,40 @@ int sandbox_hide_memory(struct err *e);
 /* SIGKILL for this process when its parent dies; -1 when `parent` is not its
  * parent any more. Has to follow every change of ids. */
 int sandbox_die_with(pid_t parent, struct err *e);
+
+/* A part of the file system that stays readable, with all below it. */
+struct sandbox_path {
+	const char *path;
+	/* Has to be there and readable; else what is missing is left out. */
+	bool required;
+};
+
+struct sandbox_files {
+	const struct sandbox_path *paths;
+	size_t n_paths;
+	/* TCP ports that may be connected to; n_ports 0: not restricted. */
+	const uint16_t *ports;
+	size_t n_ports;
+};
+
+/* 0, or -1, or: this kernel has no Landlock, and nothing was confined. */
+#define SANDBOX_UNAVAILABLE 1
+
+/*
+ * For good, and for every process that this one starts: files below the
+ * paths can be read, and nothing else in the file system can be opened,
+ * listed, written, made, removed or executed; no TCP port can be bound, only
+ * the given ones connected to, and no process outside be signalled (as far as
+ * the kernel's Landlock goes: files from 5.13 on, ports from 6.7, signals
+ * from 6.12). Not governed: stat, and connecting to the path of a Unix
+ * socket. Mapping a readable file as code is not "execute" here; that is for
+ * the filter to refuse. Needs no_new_privs. Source: landlock(7) and the
+ * kernel's Documentation/userspace-api/landlock.rst.
+ */
+int sandbox_confine_files(const struct sandbox_files *files, struct err *e);
+
+/* The version of the kernel's Landlock, 0 for none. */
+int sandbox_landlock_version(void);
 
 enum sandbox_action {
 	SANDBOX_TRAP, /* SIGSYS, the handler reports the call */

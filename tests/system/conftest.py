@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 
 TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
-PEER = os.environ.get("PEER", "build/peer")
-PAYLOAD = os.environ.get("PAYLOAD", "build/payload")
+# Programs of the tests themselves, beside the daemon in the build folder.
+PROGRAMS = os.environ.get("PROGRAMS", "build")
+PEER = f"{PROGRAMS}/peer"
+PAYLOAD = f"{PROGRAMS}/payload"
 WAIT_SECONDS = 20
 
 

@@ -18,7 +18,12 @@ LEVELS = [
     ["cli", "web", "store", "forward"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
-OWNERS = {"sqlite3.h": "store", "seccomp.h": "sandbox", "ini.h": "config"}
+OWNERS = {
+    "sqlite3.h": "store",
+    "seccomp.h": "sandbox",
+    "ini.h": "config",
+    "mysql.h": "forward",
+}
 
 
 def includes(path):

@@ -1,0 +1,158 @@
+/*
+ * library.c - the MySQL client library, opened when the forwarder starts
+ *
+ * Runs in the forwarder alone, before its jail. dlopen finds the library
+ * where the system's linker looks and nowhere else.
+ */
+#include "forward/library.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+
+static const struct {
+	const char *soname;
+	enum sql_flavour flavour;
+} sonames[] = {
+    {"libmariadb.so.3", SQL_MARIADB},
+    {"libmysqlclient.so.24", SQL_MYSQL_8},
+    {"libmysqlclient.so.23", SQL_MYSQL_8},
+    {"libmysqlclient.so.22", SQL_MYSQL_8},
+    {"libmysqlclient.so.21", SQL_MYSQL_8},
+    {"libmysqlclient.so.20", SQL_MYSQL_5},
+};
+
+/* --- the note ---------------------------------------------------------- */
+
+/*
+ * What packaging tools read in place of DT_NEEDED. Source: UAPI group, "ELF
+ * dlopen metadata": one note, owner FDO, a JSON array as its text.
+ */
+#define NOTE_TEXT                                                            \
+	"[{\"feature\":\"mysql\",\"description\":\"Writes opens and clicks " \
+	"into Postal's database\",\"priority\":\"recommended\",\"soname\":[" \
+	"\"libmariadb.so.3\",\"libmysqlclient.so.24\","                      \
+	"\"libmysqlclient.so.23\",\"libmysqlclient.so.22\","                 \
+	"\"libmysqlclient.so.21\",\"libmysqlclient.so.20\"]}]"
+
+static const struct {
+	uint32_t owner_size;
+	uint32_t text_size;
+	uint32_t type;
+	char owner[4];
+	char text[(sizeof(NOTE_TEXT) + 3) & ~(size_t)3];
+} note __attribute__((used, section(".note.dlopen"), aligned(4))) = {
+    4, sizeof(NOTE_TEXT), 0x407c0c0a, "FDO", NOTE_TEXT};
+
+/* --- opening ----------------------------------------------------------- */
+
+struct symbol {
+	const char *name;
+	size_t offset; /* in struct sql_library */
+};
+
+static const struct symbol symbols[] = {
+#define SQL_SYMBOL(result, name, parameters) \
+	{#name, offsetof(struct sql_library, call.name)},
+    SQL_FUNCTIONS(SQL_SYMBOL)
+#undef SQL_SYMBOL
+};
+
+static int
+find_symbols(struct sql_library *l, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(symbols); i++) {
+		void *found = dlsym(l->handle, symbols[i].name);
+
+		if (found == NULL)
+			return err_set(e, "%s has no function %s", l->soname,
+			    symbols[i].name);
+		/* A pointer to data into a pointer to a function: POSIX's
+		 * way around what C leaves undefined. */
+		memcpy((char *)l + symbols[i].offset, &found, sizeof(found));
+	}
+	return 0;
+}
+
+static int
+open_first(struct sql_library *l, struct err *e)
+{
+	const char *why = NULL;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(sonames); i++) {
+		l->handle = dlopen(sonames[i].soname, RTLD_NOW | RTLD_LOCAL);
+		l->soname = sonames[i].soname;
+		l->flavour = sonames[i].flavour;
+		if (l->handle != NULL)
+			return 0;
+		if (why == NULL)
+			why = dlerror();
+	}
+	return err_set(e,
+	    "there is no MySQL client library; install libmariadb3 (Debian, "
+	    "Ubuntu), mariadb-connector-c (Fedora, RHEL) or libmariadb3 "
+	    "(SUSE) (%.200s)",
+	    why != NULL ? why : "not found");
+}
+
+/* MYSQL_CLIENT_AUTHENTICATION_PLUGIN of both vendors. */
+#define AUTHENTICATION_PLUGIN 2
+
+/* One that is missing is no error: the server may never ask for it. */
+static void
+load_plugins(struct sql_library *l, MYSQL *any)
+{
+	static const char names[] = SQL_AUTH_PLUGINS;
+	const char *p = names;
+
+	while (*p != '\0') {
+		size_t len = strcspn(p, ",");
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)len, p);
+		(void)l->call.mysql_client_find_plugin(
+		    any, name, AUTHENTICATION_PLUGIN);
+		p += len + (p[len] == ',');
+	}
+}
+
+int
+sql_library_open(struct sql_library *l, struct err *e)
+{
+	MYSQL *any = NULL;
+
+	memset(l, 0, sizeof(*l));
+	if (open_first(l, e) != 0 || find_symbols(l, e) != 0)
+		return -1;
+	if (l->call.mysql_server_init(0, NULL, NULL) != 0 ||
+	    (any = l->call.mysql_init(NULL)) == NULL)
+		return err_set(e, "%s cannot initialize itself", l->soname);
+	load_plugins(l, any);
+	l->call.mysql_close(any);
+	return 0;
+}
+
+const char *
+sql_library_version(const struct sql_library *l, char *text, size_t size)
+{
+	(void)snprintf(
+	    text, size, "%s %.40s", l->soname, l->call.mysql_get_client_info());
+	return text;
+}
+
+const struct sql_option_numbers *
+sql_library_options(const struct sql_library *l)
+{
+	/* Positions in enum mysql_option; MySQL 8 took six options out. */
+	static const struct sql_option_numbers numbers[] = {
+	    [SQL_MARIADB] = {27, 21, 38, -1, 7026},
+	    [SQL_MYSQL_5] = {27, -1, -1, 42, -1},
+	    [SQL_MYSQL_8] = {21, -1, -1, 35, -1},
+	};
+
+	return &numbers[l->flavour];
+}
