@@ -21,6 +21,8 @@ static const struct {
 } commands[] = {
     {"run", command_run, "run [-c FILE]",
 	"the daemon, in the foreground, log on stderr"},
+    {"forward", command_forward, "forward [-c FILE]",
+	"the forwarder to Postal's MySQL, in the foreground"},
     {"check", command_check, "check [-c FILE]",
 	"configuration, ports, spool, users: a line each, with the remedy"},
     {"config", command_config, "config [-c FILE]",

@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/number.h"
+#include "base/uuid.h"
 #include "cli/internal.h"
 #include "ipc/counter.h"
 
@@ -43,19 +44,6 @@ number_at(const struct ipc_status *s, size_t i)
 {
 	return *(const uint64_t *)(const void *)((const uint8_t *)s +
 						 numbers[i].offset);
-}
-
-static void
-format_node(const uint8_t node[IPC_NODE_SIZE], char text[37])
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < IPC_NODE_SIZE; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[used++] = '-';
-		(void)snprintf(text + used, 3, "%02x", node[i]);
-		used += 2;
-	}
 }
 
 static const char *
@@ -103,9 +91,9 @@ json_roles(const struct ipc_list *list)
 static void
 print_json(const struct ipc_status *s)
 {
-	char node[37];
+	char node[UUID_TEXT_SIZE];
 
-	format_node(s->node, node);
+	uuid_format(s->node, node);
 	(void)printf("{\"mode\":\"%s\",\"node\":\"%s\",\"ready\":%s,"
 		     "\"reason\":",
 	    mode_of(s), node, s->ready ? "true" : "false");
@@ -162,9 +150,9 @@ print_counters(const struct ipc_list *list)
 static void
 print_text(const struct ipc_status *s)
 {
-	char node[37], used[NUMBER_TEXT_SIZE], most[NUMBER_TEXT_SIZE];
+	char node[UUID_TEXT_SIZE], used[NUMBER_TEXT_SIZE], most[NUMBER_TEXT_SIZE];
 
-	format_node(s->node, node);
+	uuid_format(s->node, node);
 	size_format(s->spool_bytes, used);
 	size_format(s->max_size, most);
 	(void)printf("%s, mode %s, node %s\n", s->ready ? "ready" : "NOT READY",

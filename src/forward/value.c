@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "base/uuid.h"
 
 #define US_PER_SECOND 1000000
 /* decimal(18,6): twelve digits of seconds. */
@@ -37,7 +38,6 @@ forward_uuid(const uint8_t node[IPC_NODE_SIZE], uint64_t seq,
 	struct hash_key key = {0};
 	uint8_t id[16];
 	struct writer w = writer_of(id, sizeof(id));
-	size_t at = 0;
 
 	key.k0 = cursor_u64(&c);
 	key.k1 = cursor_u64(&c);
@@ -45,15 +45,7 @@ forward_uuid(const uint8_t node[IPC_NODE_SIZE], uint64_t seq,
 	hash_half(&key, 1, seq, webhook_id, &w);
 	id[6] = (uint8_t)((id[6] & 0x0f) | 0x80);
 	id[8] = (uint8_t)((id[8] & 0x3f) | 0x80);
-	for (size_t i = 0; i < sizeof(id); i++) {
-		static const char digits[] = "0123456789abcdef";
-
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[at++] = '-';
-		text[at++] = digits[id[i] >> 4];
-		text[at++] = digits[id[i] & 0x0f];
-	}
-	text[at] = '\0';
+	uuid_format(id, text);
 }
 
 void

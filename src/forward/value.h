@@ -15,10 +15,11 @@
 
 #include "base/addr.h"
 #include "base/span.h"
+#include "base/uuid.h"
 #include "ipc/message.h"
 
 /* "xxxxxxxx-xxxx-8xxx-yxxx-xxxxxxxxxxxx" and a NUL. */
-#define FORWARD_UUID_SIZE 37
+#define FORWARD_UUID_SIZE UUID_TEXT_SIZE
 /* "-999999999999.999999" and a NUL. */
 #define FORWARD_TIME_SIZE 21
 /* Characters that varchar(255) takes, and the most bytes that they have. */

@@ -142,6 +142,7 @@ const struct ipc_record ipc_aside_body = {
 static const struct ipc_field retry_fields[] = {
     {"server_id", IPC_U32, offsetof(struct ipc_retry, server_id), 1, UINT32_MAX,
 	NULL},
+    {"most", IPC_U16, offsetof(struct ipc_retry, most), 1, UINT16_MAX, NULL},
 };
 const struct ipc_record ipc_retry_body = {
     retry_fields, ARRAY_LENGTH(retry_fields), sizeof(struct ipc_retry)};

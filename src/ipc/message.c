@@ -68,7 +68,7 @@ static const struct ipc_message messages[] = {
 	&ipc_aside_get_body},
     {IPC_ASIDE, "ASIDE", IPC_STORE, IPC_FORWARDER, 4, IPC_RECORD_MAX, 0,
 	&ipc_aside_body},
-    {IPC_RETRY, "RETRY", IPC_FORWARDER, IPC_STORE, 6, 6, 0, &ipc_retry_body},
+    {IPC_RETRY, "RETRY", IPC_FORWARDER, IPC_STORE, 8, 8, 0, &ipc_retry_body},
     {IPC_NEW_NODE, "NEW_NODE", IPC_FORWARDER, IPC_STORE, 2, 2, 0,
 	&ipc_new_node_body},
     {IPC_KNOWN_SERVERS, "KNOWN_SERVERS", IPC_FORWARDER, IPC_STORE, 5,

@@ -444,6 +444,7 @@ struct ipc_aside_row {
  * time; DONE says how many did. */
 struct ipc_retry {
 	uint32_t server_id;
+	uint16_t most;
 };
 
 /* The ledger knows more of this node than its spool does. */

@@ -99,9 +99,6 @@ void child_send(struct child *c, enum ipc_type type, const void *body, int fd);
 
 /* monitor.c */
 
-/* Reads the configuration; its errors go to the log. */
-int monitor_load_config(const char *path, struct config *c);
-
 /* A role became ready, or ended; what that means for the whole. */
 void monitor_child_ready(struct child *c, bool degraded);
 void monitor_child_gone(struct child *c, bool wanted);

@@ -12,4 +12,7 @@
  */
 int monitor_run(const char *path);
 
+/* Reads the configuration for a process that logs: its errors go there. */
+int monitor_load_config(const char *path, struct config *c);
+
 #endif

@@ -15,7 +15,8 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http"],
     ["role"],
     ["monitor"],
-    ["cli", "web", "store", "forward"],
+    ["web", "store", "forward"],
+    ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
 OWNERS = {

@@ -1,0 +1,258 @@
+/*
+ * replicate.c - Postal's tables of servers and tracking domains, to the store
+ *
+ * Runs in the forwarder. Read every few seconds, sent when they changed.
+ */
+#include "forward/forwarder.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+#define SERVERS_EVERY_MS 5000
+#define DOMAINS_EVERY_MS 30000
+/* Room for the message's own fields in front of its rows. */
+#define ROWS_SIZE (IPC_RECORD_MAX - 16)
+
+static const struct hash_key change_key = {3, 4};
+
+/* Rows on their way to the store, in as many messages as they need. Built
+ * twice: the first time only to see whether anything changed. */
+struct parts {
+	struct forwarder *f;
+	enum ipc_type type;
+	const struct ipc_record *record;
+	bool send;
+	struct writer rows;
+	uint16_t count;
+	uint8_t flags;
+	uint64_t hash;
+};
+
+static int
+end_part(struct parts *p, uint8_t flags, struct err *e)
+{
+	/* Both messages have this shape; a unit test says so. */
+	struct ipc_known_servers body = {
+	    .flags = (uint8_t)(p->flags | flags),
+	    .rows = {p->count, writer_span(&p->rows)}};
+	uint64_t part = hash_bytes(&change_key, writer_span(&p->rows));
+
+	p->hash = p->hash * UINT64_C(0x9e3779b97f4a7c15) + part + 1;
+	p->flags = 0;
+	p->count = 0;
+	p->rows.len = 0;
+	return p->send ? feed_tell(&p->f->feed, p->type, &body, NULL, e) : 0;
+}
+
+static int
+put(struct parts *p, const void *row, struct err *e)
+{
+	if (ipc_put(&p->rows, p->record, row) != 0) {
+		if (end_part(p, 0, e) != 0)
+			return -1;
+		/* A row that no record takes is none that a visitor asks
+		 * for. */
+		if (ipc_put(&p->rows, p->record, row) != 0)
+			return 0;
+	}
+	p->count++;
+	return 0;
+}
+
+static struct parts
+parts_of(struct forwarder *f, enum ipc_type type,
+    const struct ipc_record *record, bool send)
+{
+	return (struct parts){.f = f,
+	    .type = type,
+	    .record = record,
+	    .send = send,
+	    .rows = writer_of(f->rows, ROWS_SIZE),
+	    .flags = IPC_SERVERS_FIRST};
+}
+
+/* --- servers ----------------------------------------------------------- */
+
+static struct sql_statement *
+select_servers(struct forwarder *f, struct err *e)
+{
+	return host_execute(f->main,
+	    span_of("SELECT id, token FROM servers ORDER BY id"), NULL, 0, e);
+}
+
+static int
+take_server(struct forwarder *f, const struct sql_cell *cells, struct err *e)
+{
+	struct mail_server *server;
+	int64_t id;
+
+	if (sql_cell_int64(&cells[0], &id) != 0 || id < 1 || id > UINT32_MAX)
+		return 0;
+	server = mail_servers_take(&f->servers, (uint32_t)id, e);
+	if (server == NULL)
+		return -1;
+	server->present = true;
+	server->token_len = 0;
+	/* A token that no URL can hold is none. */
+	if (!cells[1].null && cells[1].text.len <= sizeof(server->token)) {
+		server->token_len = (uint8_t)cells[1].text.len;
+		for (size_t i = 0; i < cells[1].text.len; i++)
+			server->token[i] = cells[1].text.p[i];
+	}
+	return 0;
+}
+
+static int
+read_servers(struct forwarder *f, struct err *e)
+{
+	struct sql_statement *s = select_servers(f, e);
+	int got;
+
+	if (s == NULL)
+		return err_prefix(e, "servers");
+	/* The result is whole in memory from here on. */
+	for (size_t i = 0; i < f->servers.n; i++)
+		f->servers.list[i]->present = false;
+	while ((got = sql_fetch(s, e)) == 1)
+		if (take_server(f, s->cells, e) != 0)
+			return -1;
+	return got;
+}
+
+static int
+put_servers(struct parts *p, struct err *e)
+{
+	const struct mail_servers *all = &p->f->servers;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct mail_server *server = all->list[i];
+		struct ipc_server_row row = {
+		    server->id, {server->token, server->token_len}};
+
+		if (server->present && server->token_len > 0 &&
+		    put(p, &row, e) != 0)
+			return -1;
+	}
+	return end_part(p, IPC_SERVERS_LAST, e);
+}
+
+static int
+replicate_servers(struct forwarder *f, struct err *e)
+{
+	struct parts look, send;
+
+	if (read_servers(f, e) != 0)
+		return -1;
+	look = parts_of(f, IPC_KNOWN_SERVERS, &ipc_server_row_record, false);
+	if (put_servers(&look, e) != 0)
+		return -1;
+	if (look.hash == f->servers_sent)
+		return 0;
+	send = parts_of(f, IPC_KNOWN_SERVERS, &ipc_server_row_record, true);
+	if (put_servers(&send, e) != 0)
+		return -1;
+	f->servers_sent = send.hash;
+	log_info("servers=%zu", mail_servers_count(&f->servers, false));
+	return 0;
+}
+
+/* --- tracking domains -------------------------------------------------- */
+
+static const char domains_text[] =
+    "SELECT t.server_id, CONCAT(t.name, '.', d.name),"
+    " IFNULL(t.dns_status = 'OK', 0), IFNULL(t.ssl_enabled, 0)"
+    " FROM track_domains t JOIN domains d ON d.id = t.domain_id"
+    " WHERE t.server_id > 0 ORDER BY 2, 1";
+
+static int
+put_domains(struct parts *p, struct err *e)
+{
+	struct sql_statement *s =
+	    host_execute(p->f->main, span_of(domains_text), NULL, 0, e);
+	int got;
+
+	if (s == NULL)
+		return -1;
+	while ((got = sql_fetch(s, e)) == 1) {
+		int64_t server_id = 0, ok = 0, ssl = 0;
+		struct ipc_domain_row row;
+
+		if (sql_cell_int64(&s->cells[0], &server_id) != 0 ||
+		    s->cells[1].null || s->cells[1].text.len == 0)
+			continue;
+		(void)sql_cell_int64(&s->cells[2], &ok);
+		(void)sql_cell_int64(&s->cells[3], &ssl);
+		row = (struct ipc_domain_row){(uint32_t)server_id, ok != 0,
+		    ssl != 0, s->cells[1].text};
+		if (put(p, &row, e) != 0)
+			return -1;
+	}
+	if (got != 0)
+		return -1;
+	return end_part(p, IPC_SERVERS_LAST, e);
+}
+
+static int
+replicate_domains(struct forwarder *f, struct err *e)
+{
+	struct parts look, send;
+	uint64_t held_back;
+
+	look = parts_of(f, IPC_KNOWN_DOMAINS, &ipc_domain_row_record, false);
+	if (put_domains(&look, e) != 0) {
+		if (f->main->sql.failure != SQL_DENIED &&
+		    f->main->sql.failure != SQL_GONE)
+			return -1;
+		/* Clicks and opens do not need them. */
+		if (log_limit_pass(
+			&f->log_domains, clock_mono_ms(), &held_back))
+			log_warn("tracking domains cannot be read: %s; grant "
+				 "SELECT on track_domains and domains",
+			    e->text);
+		return 0;
+	}
+	if (look.hash == f->domains_sent)
+		return 0;
+	send = parts_of(f, IPC_KNOWN_DOMAINS, &ipc_domain_row_record, true);
+	if (put_domains(&send, e) != 0)
+		return -1;
+	f->domains_sent = send.hash;
+	return 0;
+}
+
+/* --- turns ------------------------------------------------------------- */
+
+static int
+replicate_main(struct forwarder *f, struct err *e)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now >= f->servers_at_ms) {
+		if (replicate_servers(f, e) != 0)
+			return -1;
+		f->servers_at_ms = now + SERVERS_EVERY_MS;
+	}
+	if (now >= f->domains_at_ms) {
+		if (replicate_domains(f, e) != 0)
+			return -1;
+		f->domains_at_ms = now + DOMAINS_EVERY_MS;
+	}
+	return 0;
+}
+
+enum turn
+forward_replicate(struct forwarder *f)
+{
+	uint64_t now = clock_mono_ms();
+	struct err e;
+
+	if (now < f->replicate_try_ms)
+		return TURN_IDLE;
+	if (replicate_main(f, &e) == 0)
+		return forward_replicate_links(f);
+	forward_note_error(f, &f->log_links, &e);
+	f->replicate_try_ms = now + 2000;
+	return TURN_FAILED;
+}
