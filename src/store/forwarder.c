@@ -152,7 +152,7 @@ send_due(struct store *s, const struct ipc_due_get *get, bool may_be_empty)
 	struct due due = {writer_of(s->page, ROWS_SIZE), 0};
 	struct ipc_due body;
 	enum database_result r;
-	struct err e;
+	struct err e = {0};
 
 	r = spool_page(&s->spool, get->after_seq, get->most, put_due, &due, &e);
 	if (r != DATABASE_OK) {
@@ -171,6 +171,8 @@ on_due_get(struct store *s, const union ipc_body *body)
 {
 	struct forwarder *f = &s->forwarder;
 
+	/* The last question counts; one that waited gets no answer. */
+	f->waits = false;
 	if (!have_spool(s))
 		return 0;
 	f->waits_for = body->due_get;

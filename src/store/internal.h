@@ -107,6 +107,7 @@ struct store {
 	uint64_t n_searches, n_searches_limited;
 	struct replica_place sweep_place;
 	uint64_t sweep_at_ms;
+	bool sweep_again;
 	uint64_t batches_taken;
 	bool stopping;
 

@@ -351,6 +351,8 @@ keep_tend(struct store *s)
 		links_close(&s->links);
 		keep_open_links(s);
 		workers_send_servers(s, NULL);
+		if (links_is_open(&s->links) && !s->links.db.read_only)
+			forwarder_end(s, "the replica was opened again");
 	}
 	if (!spool_is_open(&s->spool)) {
 		keep_open_spool(s);

@@ -139,6 +139,16 @@ known_load(struct store *s)
 	s->servers_unsaved = false;
 }
 
+/* Something became old: another walk, when the one under way is done. */
+static void
+sweep_again(struct store *s)
+{
+	s->sweep_again = true;
+	if (s->sweep_at_ms > s->loop.now_ms + SWEEP_EVERY_MS)
+		s->sweep_at_ms = s->loop.now_ms + SWEEP_EVERY_MS;
+	loop_wake_at(&s->loop, s->sweep_at_ms);
+}
+
 /* --- KNOWN_SERVERS ----------------------------------------------------- */
 
 static int
@@ -266,8 +276,10 @@ apply_servers(struct store *s, enum database_result *r, struct err *e)
 	s->servers_known = true;
 	if (changed || s->servers_unsaved)
 		*r = save_servers(s, e);
-	if (changed)
+	if (changed) {
+		sweep_again(s);
 		workers_send_servers(s, NULL);
+	}
 	return 0;
 }
 
@@ -380,10 +392,14 @@ known_take_links(
 		r = replica_put_progress(&s->links, &links->progress, e);
 	if (r == DATABASE_OK)
 		r = replica_commit(&s->links, e);
-	if (r == DATABASE_OK)
-		name->progress = links->progress;
-	else
+	if (r != DATABASE_OK) {
 		replica_rollback(&s->links);
+		return r;
+	}
+	if (links->progress.complete != 0 &&
+	    links->progress.low > name->progress.low)
+		sweep_again(s);
+	name->progress = links->progress;
 	return r;
 }
 
@@ -449,6 +465,8 @@ known_sweep(struct store *s)
 		keep_replace_links(s, &e);
 	if (r != DATABASE_OK)
 		s->sweep_at_ms = s->loop.now_ms + 60 * SWEEP_EVERY_MS;
-	else if (end)
+	else if (end && !s->sweep_again)
 		s->sweep_at_ms = s->loop.now_ms + SWEEP_REST_MS;
+	if (end)
+		s->sweep_again = false;
 }
