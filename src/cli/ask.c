@@ -72,7 +72,7 @@ ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
 static void
 say_hello(struct ask *a)
 {
-	struct ipc_hello hello = {IPC_VERSION};
+	struct ipc_hello hello = {IPC_VERSION, IPC_TOOL};
 
 	(void)ipc_send(&a->channel, a->scratch, IPC_HELLO, &hello, -1);
 }

@@ -37,6 +37,11 @@ static const struct {
 	"number of the last event"},
     {"servers", offsetof(struct ipc_status, servers), "known server tokens"},
     {"links", offsetof(struct ipc_status, links), "known links"},
+    {"domains", offsetof(struct ipc_status, domains), "tracking domains"},
+    {"searches", offsetof(struct ipc_status, searches),
+	"links looked for in MySQL while a visitor waited"},
+    {"searches_limited", offsetof(struct ipc_status, searches_limited),
+	"not looked for: too many of one server"},
 };
 
 static uint64_t
@@ -89,6 +94,51 @@ json_roles(const struct ipc_list *list)
 }
 
 static void
+json_forwarder(const struct ipc_status *s)
+{
+	const struct ipc_forwarder_state *f = &s->forwarder_state;
+
+	(void)printf(",\"forwarder\":{\"connected_to_store\":%s,\"pid\":",
+	    s->forwarder ? "true" : "false");
+	if (s->forwarder)
+		(void)printf("%" PRIu32, s->forwarder_pid);
+	else
+		(void)printf("null");
+	(void)printf(",\"connected_to_mysql\":%s,\"written\":%" PRIu64
+		     ",\"webhooks\":%" PRIu64 ",\"webhooks_skipped\":%" PRIu64
+		     ",\"searches\":%" PRIu64 ",\"lag_ms\":%" PRIu64
+		     ",\"databases\":%" PRIu32 ",\"broken\":%" PRIu32
+		     ",\"error\":",
+	    f->connected ? "true" : "false", f->written, f->webhooks,
+	    f->webhooks_skipped, f->searches, f->lag_ms, f->databases,
+	    f->broken);
+	if (f->error.len > 0)
+		json_string(stdout, f->error);
+	else
+		(void)printf("null");
+	(void)printf("}");
+}
+
+static void
+json_asides(const struct ipc_list *list)
+{
+	struct cursor c = cursor_of(list->records);
+	struct ipc_aside_row row;
+
+	(void)printf(",\"set_aside_reasons\":[");
+	for (size_t i = 0; i < list->count; i++) {
+		ipc_next(&c, &ipc_aside_row_record, &row);
+		(void)printf("%s{\"server_id\":%" PRIu32 ",\"n\":%" PRIu64
+			     ",\"retry\":%s,\"reason\":",
+		    i == 0 ? "" : ",", row.server_id, row.n,
+		    row.retry ? "true" : "false");
+		json_string(stdout, row.reason);
+		(void)printf("}");
+	}
+	(void)printf("]");
+}
+
+static void
 print_json(const struct ipc_status *s)
 {
 	char node[UUID_TEXT_SIZE];
@@ -106,6 +156,8 @@ print_json(const struct ipc_status *s)
 	(void)printf(",\"spool_bytes\":%" PRIu64
 		     ",\"spool_max_bytes\":%" PRIu64,
 	    s->spool_bytes, s->max_size);
+	json_forwarder(s);
+	json_asides(&s->asides);
 	json_counters(&s->counters);
 	json_roles(&s->roles);
 	(void)printf("}\n");
@@ -148,6 +200,70 @@ print_counters(const struct ipc_list *list)
 }
 
 static void
+print_lag(const struct ipc_forwarder_state *f)
+{
+	char text[NUMBER_TEXT_SIZE];
+
+	if (f->lag_ms == 0) {
+		(void)printf("  links: all read\n");
+		return;
+	}
+	duration_format(f->lag_ms, text);
+	(void)printf("  links: the oldest unread change is %s old\n", text);
+}
+
+static void
+print_forwarder(const struct ipc_status *s)
+{
+	const struct ipc_forwarder_state *f = &s->forwarder_state;
+	char up[NUMBER_TEXT_SIZE];
+
+	if (s->mode != IPC_MODE_MYSQL)
+		return;
+	if (!s->forwarder) {
+		(void)printf("\nforwarder: NOT CONNECTED; is `postal-tracker "
+			     "forward` running? Events wait in the spool\n");
+		return;
+	}
+	duration_format(
+	    (uint64_t)((clock_wall_us() - s->forwarder_since_us) / 1000000) *
+		1000,
+	    up);
+	(void)printf("\nforwarder: pid %" PRIu32 ", up %s, %s\n",
+	    s->forwarder_pid, up,
+	    f->connected ? "connected to MySQL" : "NOT CONNECTED to MySQL");
+	(void)printf("  message databases: %" PRIu32 ", broken: %" PRIu32 "\n",
+	    f->databases, f->broken);
+	print_lag(f);
+	(void)printf("  since its start: %" PRIu64 " events written, %" PRIu64
+		     " webhooks, %" PRIu64 " webhooks skipped, %" PRIu64
+		     " searches\n",
+	    f->written, f->webhooks, f->webhooks_skipped, f->searches);
+	if (f->error.len > 0) {
+		(void)printf("  last error: ");
+		json_string(stdout, f->error);
+		(void)printf("\n");
+	}
+}
+
+static void
+print_asides(const struct ipc_list *list)
+{
+	struct cursor c = cursor_of(list->records);
+	struct ipc_aside_row row;
+
+	if (list->count > 0)
+		(void)printf("\nset aside:\n");
+	for (size_t i = 0; i < list->count; i++) {
+		ipc_next(&c, &ipc_aside_row_record, &row);
+		(void)printf("%12" PRIu64 "  server %" PRIu32 ", %s: ", row.n,
+		    row.server_id, row.retry ? "tried again" : "for good");
+		json_string(stdout, row.reason);
+		(void)printf("\n");
+	}
+}
+
+static void
 print_text(const struct ipc_status *s)
 {
 	char node[UUID_TEXT_SIZE], used[NUMBER_TEXT_SIZE], most[NUMBER_TEXT_SIZE];
@@ -162,8 +278,10 @@ print_text(const struct ipc_status *s)
 		    "  %.*s\n", (int)s->reason.len, (const char *)s->reason.p);
 	(void)printf("spool: %s of %s\n\n", used, most);
 	for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
-		(void)printf("%12" PRIu64 "  %-12s %s\n", number_at(s, i),
+		(void)printf("%12" PRIu64 "  %-16s %s\n", number_at(s, i),
 		    numbers[i].name, numbers[i].help);
+	print_forwarder(s);
+	print_asides(&s->asides);
 	print_roles(&s->roles);
 	print_counters(&s->counters);
 }

@@ -277,6 +277,8 @@ const struct ipc_record ipc_counters_body = {counters_fields,
 static const struct ipc_field hello_fields[] = {
     {"version", IPC_U32, offsetof(struct ipc_hello, version), 0, UINT32_MAX,
 	NULL},
+    {"role", IPC_U8, offsetof(struct ipc_hello, role), IPC_FORWARDER, IPC_TOOL,
+	NULL},
 };
 const struct ipc_record ipc_hello_body = {
     hello_fields, ARRAY_LENGTH(hello_fields), sizeof(struct ipc_hello)};

@@ -39,7 +39,7 @@ static const struct ipc_message messages[] = {
     {IPC_LINKED, "LINKED", IPC_STORE, IPC_WEB, 30, 65565, 0, &ipc_linked_body},
     {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 148, 0,
 	&ipc_counters_body},
-    {IPC_HELLO, "HELLO", IPC_FORWARDER | IPC_TOOL, IPC_STORE, 6, 6, 0,
+    {IPC_HELLO, "HELLO", IPC_FORWARDER | IPC_TOOL, IPC_STORE, 7, 7, 0,
 	&ipc_hello_body},
     {IPC_REFUSAL, "REFUSAL", IPC_STORE, IPC_FORWARDER | IPC_TOOL, 5, 1028, 0,
 	&ipc_refusal_body},

@@ -284,9 +284,11 @@ struct ipc_counter_row {
 	uint64_t value;
 };
 
-/* first message on store.sock. */
+/* first message on store.sock. The uid that the kernel gives decides whether
+ * this role may be taken. */
 struct ipc_hello {
 	uint32_t version;
+	uint8_t role; /* IPC_TOOL or IPC_FORWARDER */
 };
 
 /* the store to a tool: no, and why. */

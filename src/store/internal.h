@@ -13,6 +13,8 @@
 #include "ipc/counter.h"
 #include "role/role.h"
 #include "store/links.h"
+#include "store/replica.h"
+#include "store/search.h"
 #include "store/spool.h"
 
 #define WORKERS_MAX 256
@@ -39,21 +41,49 @@ struct worker {
 	uint64_t counters[COUNTER_N];
 };
 
-/* A command, or later the forwarder, on store.sock. */
+/* A command on store.sock, or the forwarder before its HELLO. */
 struct tool {
 	struct loop_watch watch;
 	struct store *store;
 	struct ipc_channel channel;
 	uid_t uid;
+	pid_t pid;
 	bool greeted;
 };
 
-/* Tokens by id, for the rows of events. */
+/* The one forwarder. */
+struct forwarder {
+	struct loop_watch watch; /* first: the watch is the forwarder */
+	struct store *store;
+	struct ipc_channel channel; /* fd -1: not connected */
+	uid_t uid;
+	pid_t pid;
+	int64_t since_us;
+	bool waits; /* a DUE_GET waits for the next committed event */
+	struct ipc_due_get waits_for;
+	struct ipc_forwarder_state state; /* what it said last */
+	uint8_t error[512];		  /* of its state */
+};
+
+/* A mail server. */
 struct server_name {
 	uint64_t noted_in; /* the batch that has its token already */
 	uint32_t id;
+	bool gone;			 /* Postal has it no more */
+	bool changed;			 /* against what the replica has */
+	struct ipc_replica_row progress; /* server_id 0: none */
+	struct search_bucket bucket;
 	uint8_t len;
 	uint8_t token[IPC_TOKEN_MAX];
+};
+
+/* Parts of KNOWN_SERVERS and KNOWN_DOMAINS, until the last one came. */
+struct known_parts {
+	struct server_name *servers;
+	size_t n_servers, cap_servers;
+	uint8_t *domains; /* records of struct ipc_domain_row */
+	size_t domains_len, n_domains;
+	bool servers_begun, domains_begun;
 };
 
 struct store {
@@ -65,8 +95,19 @@ struct store {
 	struct links_db links;
 	struct worker workers[WORKERS_MAX];
 	struct tool tools[TOOLS_MAX];
+	struct forwarder forwarder;
 	struct server_name *servers; /* ascending ids */
-	size_t n_servers;
+	size_t n_servers, cap_servers;
+	bool servers_known;   /* the table was read, now or earlier */
+	bool servers_unsaved; /* the replica does not have all of it */
+	uint64_t lenient_until_ms;
+	struct known_parts parts;
+	uint64_t domains_hash; /* of those that are saved */
+	struct searches searches;
+	uint64_t n_searches, n_searches_limited;
+	struct replica_place sweep_place;
+	uint64_t sweep_at_ms;
+	bool sweep_again;
 	uint64_t batches_taken;
 	bool stopping;
 
@@ -110,16 +151,76 @@ void keep_commit(struct store *s);
 void keep_tend(struct store *s);
 /* Opens spool.db, putting a damaged one aside. */
 void keep_open_spool(struct store *s);
+/* It turned out to be damaged: puts it aside and starts a new one. */
+void keep_replace_spool(struct store *s, const struct err *e);
 void keep_open_links(struct store *s);
-/* A look-up found links.db damaged: puts it aside and starts a new one. */
+/* A look-up found the database of links damaged: the same with it. */
 void keep_replace_links(struct store *s, const struct err *e);
-/* Reads the table of servers from links.db. */
-void keep_load_servers(struct store *s);
-struct server_name *keep_server(const struct store *s, uint32_t id);
+/* What is wrong with the spool and what to do, in a sentence. */
+void keep_describe(
+    const struct store *s, const struct err *cause, char *text, size_t size);
+
+/* known.c: the table of servers, and what the forwarder says of them */
+
+/* Reads the table from the database of links. */
+void known_load(struct store *s);
+/* NULL: there never was one. */
+struct server_name *known_server(const struct store *s, uint32_t id);
+/* Whether a worker may name this server: it is known, or was to the store
+ * before this one. */
+bool known_may_be(const struct store *s, uint32_t id);
+/* Without those that are gone. */
+size_t known_count(const struct store *s);
+/* Take one part; *r and e say how the writing went. The result is 0 or a
+ * breach. */
+unsigned int known_take_servers(struct store *s,
+    const struct ipc_known_servers *part, enum database_result *r,
+    struct err *e);
+unsigned int known_take_domains(struct store *s,
+    const struct ipc_known_domains *part, enum database_result *r,
+    struct err *e);
+enum database_result known_take_links(
+    struct store *s, const struct ipc_known_links *links, struct err *e);
+/* A link that was looked for in MySQL. */
+enum database_result known_take_found(struct store *s, uint32_t server_id,
+    const struct ipc_known_link_row *link, struct err *e);
+void known_forget_parts(struct store *s);
+/* One slice of the walk that deletes old links. */
+void known_sweep(struct store *s);
+
+/* lookup.c: which link is this */
+
+void lookup_link(struct worker *w, const struct ipc_link *link);
+/* 0, or the breach. */
+unsigned int lookups_answered(
+    struct store *s, const struct ipc_searched *answer);
+/* The forwarder is gone: nobody waits any longer. */
+void lookups_give_up(struct store *s);
+/* Answers those who waited long enough and asks for more. */
+void lookups_due(struct store *s);
+
+/* forwarder.c */
+
+/* Takes its channel over, after HELLO. Owner: the forwarder, of fd. */
+void forwarder_take(struct store *s, int fd, uid_t uid, pid_t pid);
+bool forwarder_is_connected(const struct store *s);
+/* The same, after reading what it said. Uses the receive buffer. */
+bool forwarder_is_there(struct store *s);
+/* reason NULL: it went by itself. */
+void forwarder_end(struct store *s, const char *reason);
+/* New events are on stable storage. */
+void forwarder_committed(struct store *s);
+/* It has a connection to MySQL. */
+bool forwarder_can_search(const struct store *s);
+/* False: it cannot be asked now. */
+bool forwarder_search(struct store *s, const struct ipc_search *search);
+/* What is set aside, at most so many rows, in s->page. */
+enum database_result forwarder_list_asides(
+    struct store *s, uint16_t most, struct ipc_list *list, struct err *e);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);
 /* A channel whose peer is a tool: from store.sock or from the monitor. */
-void tool_add(struct store *s, int fd, uid_t uid);
+void tool_add(struct store *s, int fd, uid_t uid, pid_t pid);
 
 #endif

@@ -23,8 +23,8 @@
 
 /* --- saying what is wrong ---------------------------------------------- */
 
-static void
-describe(
+void
+keep_describe(
     const struct store *s, const struct err *cause, char *text, size_t size)
 {
 	if (cause->code == SQLITE_FULL && spool_is_open(&s->spool) &&
@@ -49,7 +49,7 @@ became_unready(struct store *s, const struct err *cause, uint64_t lost)
 {
 	uint64_t held_back;
 
-	describe(s, cause, s->reason, sizeof(s->reason));
+	keep_describe(s, cause, s->reason, sizeof(s->reason));
 	s->ready = false;
 	s->lost_since += lost;
 	if (log_limit_pass(&s->log_lost, clock_mono_ms(), &held_back))
@@ -85,6 +85,32 @@ put_aside(const char *name, const struct err *cause)
 			"is started; what is in the old one can be recovered "
 			"by hand with `sqlite3 %s .recover`",
 		    name, cause->text, aside, aside);
+}
+
+/* The replica needs no recovery. */
+static void
+put_replica_aside(const struct err *cause)
+{
+	char aside[DATABASE_ASIDE_SIZE];
+	struct err e;
+
+	if (database_quarantine("replica.db", "damaged", aside, &e) != 0)
+		log_err("damaged file=replica.db cause=\"%s\": %s", cause->text,
+		    e.text);
+	else
+		log_err("damaged file=replica.db cause=\"%s\" kept_as=%s: the "
+			"replica builds itself again from Postal; the old file "
+			"can be deleted",
+		    cause->text, aside);
+}
+
+static void
+put_links_aside(const struct store *s, const struct err *cause)
+{
+	if (s->settings.mode == IPC_MODE_MYSQL)
+		put_replica_aside(cause);
+	else
+		put_aside("links.db", cause);
 }
 
 /* Events of the other mode stay what they are: nobody's data is thrown away or
@@ -123,88 +149,55 @@ keep_open_spool(struct store *s)
 	}
 	spool_set_max_size(&s->spool, s->settings.max_size);
 	became_ready(s);
+	/* It may have another node; the forwarder asks again. */
+	forwarder_end(s, "the spool was opened again");
+}
+
+void
+keep_replace_spool(struct store *s, const struct err *e)
+{
+	spool_rollback(&s->spool);
+	spool_close(&s->spool);
+	put_aside("spool.db", e);
+	keep_open_spool(s);
 }
 
 void
 keep_open_links(struct store *s)
 {
 	struct err e;
-	enum database_result r = links_open(&s->links, &e);
+	enum ipc_mode mode = (enum ipc_mode)s->settings.mode;
+	enum database_result r = links_open(&s->links, mode, &e);
 	uint64_t held_back;
 
 	if (r == DATABASE_DAMAGED) {
-		put_aside("links.db", &e);
-		r = links_open(&s->links, &e);
+		put_links_aside(s, &e);
+		r = links_open(&s->links, mode, &e);
 	}
 	if (r != DATABASE_OK) {
 		if (log_limit_pass(&s->log_links, clock_mono_ms(), &held_back))
-			log_err("links.db cannot be opened: %s; only links "
-				"that workers remember redirect",
-			    e.text);
+			log_err("%s cannot be opened: %s; only links that "
+				"workers remember redirect",
+			    links_name(mode), e.text);
 		return;
 	}
 	if (s->links.db.read_only)
-		log_warn("links.db is read-only: known links redirect, none "
-			 "can be added");
-	keep_load_servers(s);
+		log_warn("%s is read-only: known links redirect, none can be "
+			 "added",
+		    links_name(mode));
+	known_load(s);
 }
 
 void
 keep_replace_links(struct store *s, const struct err *e)
 {
 	links_close(&s->links);
-	put_aside("links.db", e);
+	put_links_aside(s, e);
 	keep_open_links(s);
+	s->sweep_place = (struct replica_place){0};
+	/* It takes the links that it sent for kept. */
+	forwarder_end(s, "the replica begins anew");
 	workers_send_servers(s, NULL);
-}
-
-/* --- servers ----------------------------------------------------------- */
-
-static void
-take_server(void *owner, uint32_t id, struct span token)
-{
-	struct store *s = owner;
-	struct server_name *grown;
-
-	if (token.len == 0 || token.len > IPC_TOKEN_MAX)
-		return;
-	grown = realloc(s->servers, (s->n_servers + 1) * sizeof(s->servers[0]));
-	if (grown == NULL)
-		return;
-	s->servers = grown;
-	grown[s->n_servers].noted_in = 0;
-	grown[s->n_servers].id = id;
-	grown[s->n_servers].len = (uint8_t)token.len;
-	memcpy(grown[s->n_servers].token, token.p, token.len);
-	s->n_servers++;
-}
-
-void
-keep_load_servers(struct store *s)
-{
-	struct err e;
-
-	s->n_servers = 0;
-	if (links_each_server(&s->links, take_server, s, &e) != DATABASE_OK)
-		log_err("servers cannot be read: %s", e.text);
-}
-
-struct server_name *
-keep_server(const struct store *s, uint32_t id)
-{
-	size_t low = 0, high = s->n_servers;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (s->servers[middle].id == id)
-			return &s->servers[middle];
-		if (s->servers[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
 }
 
 /* --- the round --------------------------------------------------------- */
@@ -262,10 +255,7 @@ acknowledge_round(struct store *s, enum ipc_stored_status status)
 static enum database_result
 put_round_again(struct store *s, struct err *e)
 {
-	spool_rollback(&s->spool);
-	spool_close(&s->spool);
-	put_aside("spool.db", e);
-	keep_open_spool(s);
+	keep_replace_spool(s, e);
 	return put_round(s, e);
 }
 
@@ -305,6 +295,7 @@ keep_round(struct store *s)
 	if (s->settings.durability == IPC_DURABILITY_SYNC) {
 		s->uncommitted = 0;
 		became_ready(s);
+		forwarder_committed(s);
 		return;
 	}
 	if (s->uncommitted == 0)
@@ -329,6 +320,7 @@ keep_commit(struct store *s)
 	}
 	s->uncommitted = 0;
 	became_ready(s);
+	forwarder_committed(s);
 }
 
 /* --- what is done now and then ----------------------------------------- */
@@ -359,6 +351,8 @@ keep_tend(struct store *s)
 		links_close(&s->links);
 		keep_open_links(s);
 		workers_send_servers(s, NULL);
+		if (links_is_open(&s->links) && !s->links.db.read_only)
+			forwarder_end(s, "the replica was opened again");
 	}
 	if (!spool_is_open(&s->spool)) {
 		keep_open_spool(s);

@@ -1,14 +1,12 @@
 /*
- * links.c - links.db: servers and links
+ * links.c - servers and links, and how a link is found
  *
- * Runs in the store.
+ * Runs in the store. What writes is in links_add.c and replica.c.
  */
 #include "store/links.h"
 
-#include <string.h>
-#include <sys/random.h>
-
-static const struct database_schema schema = {
+/* The unique index is there for max(id) + 1 alone. */
+static const struct database_schema standalone = {
     .name = "links.db",
     .version = 1,
     .synchronous = "FULL",
@@ -21,18 +19,88 @@ static const struct database_schema schema = {
 	      "CREATE UNIQUE INDEX link_id ON link (id);",
 };
 
-static const char *const texts[LINKS_STATEMENTS] = {
-    [LINKS_FIND] = "SELECT id, message_id, url, token FROM link"
-		   " WHERE server_id = ? AND token = ? ORDER BY id",
-    [LINKS_BY_ID] = "SELECT url FROM link WHERE id = ?",
+/* No second index: ten million rows are ordinary. What a power cut takes away
+ * is read from Postal again. */
+static const struct database_schema replica = {
+    .name = "replica.db",
+    .version = 1,
+    .synchronous = "NORMAL",
+    .create = "CREATE TABLE server (id INTEGER PRIMARY KEY,"
+	      " token TEXT NOT NULL, gone INTEGER NOT NULL);"
+	      "CREATE TABLE link (server_id INTEGER NOT NULL,"
+	      " token TEXT NOT NULL COLLATE NOCASE, id INTEGER NOT NULL,"
+	      " message_id INTEGER, url BLOB NOT NULL,"
+	      " PRIMARY KEY (server_id, token, id)) WITHOUT ROWID;"
+	      "CREATE TABLE replica (server_id INTEGER PRIMARY KEY,"
+	      " low INTEGER NOT NULL, high INTEGER NOT NULL,"
+	      " complete INTEGER NOT NULL);"
+	      "CREATE TABLE domain (server_id INTEGER NOT NULL,"
+	      " name TEXT NOT NULL, dns_ok INTEGER NOT NULL,"
+	      " ssl INTEGER NOT NULL);"
+	      "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
+	      " servers_known INTEGER NOT NULL, links INTEGER NOT NULL,"
+	      " domains INTEGER NOT NULL);"
+	      "INSERT INTO meta VALUES (1, 0, 0, 0);",
+};
+
+#define FIND                                          \
+	"SELECT id, message_id, url, token FROM link" \
+	" WHERE server_id = ? AND token = ? ORDER BY id"
+#define URL "SELECT url FROM link WHERE server_id = ? AND token = ? AND id = ?"
+
+/* What a mode does not have is NULL. */
+static const char *const standalone_texts[LINKS_STATEMENTS] = {
+    [LINKS_FIND] = FIND,
+    [LINKS_URL] = URL,
+    [LINKS_EACH_SERVER] = "SELECT id, token, 0 FROM server ORDER BY id",
     [LINKS_ADD] =
 	"INSERT INTO link (server_id, token, id, message_id, url)"
 	" VALUES (?, ?, (SELECT ifnull(max(id), 0) + 1 FROM link), NULL, ?)"
 	" RETURNING id",
     [LINKS_ADD_SERVER] = "INSERT OR IGNORE INTO server (token) VALUES (?)",
     [LINKS_FIND_SERVER] = "SELECT id, token FROM server WHERE token = ?",
-    [LINKS_EACH_SERVER] = "SELECT id, token FROM server ORDER BY id",
 };
+
+static const char *const replica_texts[LINKS_STATEMENTS] = {
+    [LINKS_FIND] = FIND,
+    [LINKS_URL] = URL,
+    [LINKS_EACH_SERVER] = "SELECT id, token, gone FROM server ORDER BY id",
+    [LINKS_PUT_SERVER] =
+	"INSERT OR REPLACE INTO server (id, token, gone) VALUES (?, ?, ?)",
+    [LINKS_PUT_LINK] =
+	"INSERT OR IGNORE INTO link (server_id, token, id, message_id, url)"
+	" VALUES (?, ?, ?, ?, ?)",
+    [LINKS_CHANGE_LINK] = "UPDATE link SET message_id = ?4, url = ?5"
+			  " WHERE server_id = ?1 AND token = ?2 AND id = ?3",
+    [LINKS_PUT_PROGRESS] =
+	"INSERT OR REPLACE INTO replica (server_id, low, high, complete)"
+	" VALUES (?, ?, ?, ?)",
+    [LINKS_DROP_PROGRESS] = "DELETE FROM replica WHERE server_id = ?",
+    [LINKS_EACH_PROGRESS] =
+	"SELECT server_id, low, high, complete FROM replica",
+    [LINKS_CLEAR_DOMAINS] = "DELETE FROM domain",
+    [LINKS_PUT_DOMAIN] =
+	"INSERT INTO domain (server_id, name, dns_ok, ssl) VALUES (?, ?, ?, ?)",
+    [LINKS_SAVE_META] = "UPDATE meta SET servers_known = ?, links = ?,"
+			" domains = ? WHERE id = 1",
+    [LINKS_SWEEP] = "SELECT server_id, token, id FROM link"
+		    " WHERE (server_id, token, id) > (?, ?, ?)"
+		    " ORDER BY server_id, token, id",
+    [LINKS_DELETE] =
+	"DELETE FROM link WHERE server_id = ? AND token = ? AND id = ?",
+};
+
+static const struct database_schema *
+schema_of(enum ipc_mode mode)
+{
+	return mode == IPC_MODE_MYSQL ? &replica : &standalone;
+}
+
+const char *
+links_name(enum ipc_mode mode)
+{
+	return schema_of(mode)->name;
+}
 
 bool
 links_is_open(const struct links_db *l)
@@ -50,38 +118,52 @@ links_close(struct links_db *l)
 	database_close(&l->db);
 }
 
-static uint64_t
-count(struct links_db *l, const char *sql)
+/* Reads one row of numbers. */
+static enum database_result
+read_meta(struct links_db *l, struct err *e)
 {
+	/* Ids ascend by one in stand-alone mode: no scan of all links. */
+	const char *sql = l->mode == IPC_MODE_MYSQL
+			      ? "SELECT links, domains, servers_known FROM meta"
+			      : "SELECT ifnull(max(id), 0), 0, 1 FROM link";
+	enum database_result r = DATABASE_OK;
 	sqlite3_stmt *s = NULL;
-	uint64_t n = 0;
 
 	if (sqlite3_prepare_v2(l->db.handle, sql, -1, &s, NULL) == SQLITE_OK &&
 	    sqlite3_step(s) == SQLITE_ROW)
-		n = (uint64_t)sqlite3_column_int64(s, 0);
+		l->now = (struct links_meta){
+		    .n_links = (uint64_t)sqlite3_column_int64(s, 0),
+		    .n_domains = (uint64_t)sqlite3_column_int64(s, 1),
+		    .servers_known = sqlite3_column_int(s, 2) != 0};
+	else
+		r = database_failure(&l->db, "read links", e);
 	(void)sqlite3_finalize(s);
-	return n;
+	l->saved = l->now;
+	return r;
 }
 
 enum database_result
-links_open(struct links_db *l, struct err *e)
+links_open(struct links_db *l, enum ipc_mode mode, struct err *e)
 {
-	enum database_result r = database_open(&l->db, &schema, true, e);
+	const char *const *texts =
+	    mode == IPC_MODE_MYSQL ? replica_texts : standalone_texts;
+	enum database_result r;
 
+	l->mode = mode;
+	r = database_open(&l->db, schema_of(mode), true, e);
 	for (size_t i = 0; r == DATABASE_OK && i < LINKS_STATEMENTS; i++)
-		r = database_prepare(&l->db, texts[i], &l->statements[i], e);
+		if (texts[i] != NULL)
+			r = database_prepare(
+			    &l->db, texts[i], &l->statements[i], e);
 	if (r == DATABASE_OK)
 		r = database_run(&l->db, "read links",
 		    "SELECT * FROM link LIMIT 1; SELECT * FROM server LIMIT 1",
 		    e);
-	if (r != DATABASE_OK) {
+	if (r == DATABASE_OK)
+		r = read_meta(l, e);
+	if (r != DATABASE_OK)
 		links_close(l);
-		return r;
-	}
-	/* Ids ascend by one in stand-alone mode: no scan of all links. */
-	l->n_links = count(l, "SELECT ifnull(max(id), 0) FROM link");
-	l->n_servers = count(l, "SELECT count(*) FROM server");
-	return DATABASE_OK;
+	return r;
 }
 
 enum links_found
@@ -90,23 +172,23 @@ links_find_row(struct links_db *l, uint32_t server_id, struct span token,
 {
 	sqlite3_stmt *s = l->statements[LINKS_FIND];
 	enum links_found found = LINKS_NONE;
-	uint64_t lowest = 0;
+	bool exact = false, other = false;
 	int got;
 
 	if (s == NULL) {
-		(void)err_set(e, "links.db is not open");
+		(void)err_set(e, "%s is not open", links_name(l->mode));
 		return LINKS_FAILED;
 	}
 	(void)sqlite3_reset(s);
 	(void)sqlite3_bind_int64(s, 1, server_id);
 	(void)database_bind_text(s, 2, token);
 	while ((got = sqlite3_step(s)) == SQLITE_ROW) {
-		if (span_equal(database_column(s, 3), token))
+		exact = span_equal(database_column(s, 3), token);
+		if (exact)
 			break;
-		if (lowest == 0)
-			lowest = (uint64_t)sqlite3_column_int64(s, 0);
+		other = true;
 	}
-	if (got == SQLITE_DONE && lowest != 0) {
+	if (got == SQLITE_DONE && other) {
 		/* Only other spellings: the first row is the lowest id. */
 		(void)sqlite3_reset(s);
 		got = sqlite3_step(s);
@@ -116,6 +198,7 @@ links_find_row(struct links_db *l, uint32_t server_id, struct span token,
 		    .id = (uint64_t)sqlite3_column_int64(s, 0),
 		    .message_id = (uint64_t)sqlite3_column_int64(s, 1),
 		    .has_message = sqlite3_column_type(s, 1) != SQLITE_NULL,
+		    .exact = exact,
 		    .url = database_column(s, 2)};
 		found = LINKS_FOUND;
 	} else if (got != SQLITE_DONE) {
@@ -129,14 +212,17 @@ links_find_row(struct links_db *l, uint32_t server_id, struct span token,
 }
 
 struct span
-links_url(struct links_db *l, uint64_t link_id)
+links_url(
+    struct links_db *l, uint32_t server_id, struct span token, uint64_t link_id)
 {
-	sqlite3_stmt *s = l->statements[LINKS_BY_ID];
+	sqlite3_stmt *s = l->statements[LINKS_URL];
 
 	if (s == NULL)
 		return (struct span){NULL, 0};
 	(void)sqlite3_reset(s);
-	(void)sqlite3_bind_int64(s, 1, (int64_t)link_id);
+	(void)sqlite3_bind_int64(s, 1, server_id);
+	(void)database_bind_text(s, 2, token);
+	(void)sqlite3_bind_int64(s, 3, (int64_t)link_id);
 	if (sqlite3_step(s) != SQLITE_ROW)
 		return (struct span){NULL, 0};
 	return database_column(s, 0);
@@ -146,206 +232,13 @@ void
 links_release(struct links_db *l)
 {
 	(void)sqlite3_reset(l->statements[LINKS_FIND]);
-	(void)sqlite3_reset(l->statements[LINKS_BY_ID]);
-}
-
-/* --- adding ------------------------------------------------------------ */
-
-static bool
-is_token(struct span token)
-{
-	if (token.len == 0 || token.len > IPC_TOKEN_MAX)
-		return false;
-	for (size_t i = 0; i < token.len; i++) {
-		uint8_t c = ascii_lower(token.p[i]);
-
-		if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-')
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_web_url(struct span url)
-{
-	static const char *const schemes[] = {"http://", "https://"};
-	bool known = false;
-
-	for (size_t i = 0; i < 2; i++) {
-		struct span scheme = span_of(schemes[i]);
-
-		if (url.len > scheme.len &&
-		    span_equal_nocase((struct span){url.p, scheme.len}, scheme))
-			known = true;
-	}
-	for (size_t i = 0; i < url.len; i++)
-		if (url.p[i] < 0x20 || url.p[i] == 0x7f)
-			return false;
-	return known;
-}
-
-/* Bytes of 248 and above are thrown away, so that each of the 62 characters
- * is as likely as the others. */
-static int
-make_token(char token[LINKS_TOKEN_MADE])
-{
-	static const char alphabet[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	size_t n = 0;
-
-	while (n < LINKS_TOKEN_MADE) {
-		uint8_t byte;
-
-		if (getrandom(&byte, 1, 0) != 1)
-			return -1;
-		if (byte < 248)
-			token[n++] = alphabet[byte % 62];
-	}
-	return 0;
-}
-
-static int
-check_add(const struct ipc_link_add *add, struct err *e)
-{
-	if (!is_token(add->server))
-		return err_set(e, "a server token consists of letters, digits "
-				  "and hyphens");
-	if (add->token.len > 0 && !is_token(add->token))
-		return err_set(e, "a link token consists of letters, digits "
-				  "and hyphens");
-	if (!is_web_url(add->url))
-		return err_set(e, "the URL has to begin with http:// or "
-				  "https:// and hold no control characters");
-	return 0;
-}
-
-/* Finds the server's row, after it was added when it was new. */
-static enum database_result
-take_server(struct links_db *l, struct span token, uint32_t *id, bool *is_new,
-    struct err *e)
-{
-	sqlite3_stmt *add = l->statements[LINKS_ADD_SERVER];
-	sqlite3_stmt *find = l->statements[LINKS_FIND_SERVER];
-	enum database_result r = DATABASE_OK;
-
-	(void)database_bind_text(add, 1, token);
-	if (sqlite3_step(add) != SQLITE_DONE)
-		r = database_failure(&l->db, "add a server", e);
-	*is_new = r == DATABASE_OK && sqlite3_changes(l->db.handle) == 1;
-	(void)sqlite3_reset(add);
-	if (r != DATABASE_OK)
-		return r;
-	(void)database_bind_text(find, 1, token);
-	if (sqlite3_step(find) == SQLITE_ROW)
-		*id = (uint32_t)sqlite3_column_int64(find, 0);
-	else
-		r = database_failure(&l->db, "find a server", e);
-	(void)sqlite3_reset(find);
-	return r;
-}
-
-static enum database_result
-insert_link(struct links_db *l, uint32_t server_id, struct span token,
-    struct span url, uint64_t *id, struct err *e)
-{
-	sqlite3_stmt *s = l->statements[LINKS_ADD];
-	enum database_result r = DATABASE_OK;
-
-	(void)sqlite3_bind_int64(s, 1, server_id);
-	(void)database_bind_text(s, 2, token);
-	(void)database_bind_blob(s, 3, url);
-	if (sqlite3_step(s) == SQLITE_ROW)
-		*id = (uint64_t)sqlite3_column_int64(s, 0);
-	else
-		r = database_failure(&l->db, "add a link", e);
-	/* To the end: only then the row is there. */
-	if (r == DATABASE_OK && sqlite3_step(s) != SQLITE_DONE)
-		r = database_failure(&l->db, "add a link", e);
-	(void)sqlite3_reset(s);
-	return r;
-}
-
-/* The link with exactly this token, if there is one. */
-static bool
-exists(struct links_db *l, uint32_t server_id, struct span token,
-    struct links_row *row)
-{
-	struct err ignored;
-
-	return links_find_row(l, server_id, token, row, &ignored) ==
-		   LINKS_FOUND &&
-	       span_equal(database_column(l->statements[LINKS_FIND], 3), token);
-}
-
-static enum database_result
-add_in_transaction(struct links_db *l, const struct ipc_link_add *add,
-    struct ipc_link_added *added, bool *new_server, bool *taken, struct err *e)
-{
-	struct links_row row;
-	uint32_t server_id = 0;
-	enum database_result r =
-	    take_server(l, add->server, &server_id, new_server, e);
-
-	if (r != DATABASE_OK)
-		return r;
-	if (exists(l, server_id, added->token, &row)) {
-		*taken = true;
-		(void)err_set(e,
-		    "the link /%.*s/%.*s exists already and leads to %.*s",
-		    (int)add->server.len, (const char *)add->server.p,
-		    (int)added->token.len, (const char *)added->token.p,
-		    row.url.len > 200 ? 200 : (int)row.url.len,
-		    (const char *)row.url.p);
-		(void)sqlite3_reset(l->statements[LINKS_FIND]);
-		return DATABASE_OK;
-	}
-	(void)sqlite3_reset(l->statements[LINKS_FIND]);
-	return insert_link(
-	    l, server_id, added->token, add->url, &added->link_id, e);
-}
-
-int
-links_add_row(struct links_db *l, const struct ipc_link_add *add,
-    char token_made[LINKS_TOKEN_MADE], struct ipc_link_added *added,
-    bool *new_server, enum database_result *result, struct err *e)
-{
-	bool taken = false;
-
-	*result = DATABASE_OK;
-	*new_server = false;
-	if (check_add(add, e) != 0)
-		return -1;
-	if (!links_is_open(l) || l->db.read_only)
-		return err_set(e, "links.db cannot be written; see the log");
-	*added =
-	    (struct ipc_link_added){.server = add->server, .token = add->token};
-	if (add->token.len == 0) {
-		if (make_token(token_made) != 0)
-			return err_errno(e, "no random bytes for a token");
-		added->token = (struct span){
-		    (const uint8_t *)token_made, LINKS_TOKEN_MADE};
-	}
-	links_release(l);
-	*result = database_run(&l->db, "add a link", "BEGIN IMMEDIATE", e);
-	if (*result == DATABASE_OK)
-		*result =
-		    add_in_transaction(l, add, added, new_server, &taken, e);
-	if (*result == DATABASE_OK && !taken)
-		*result = database_run(&l->db, "add a link", "COMMIT", e);
-	if (*result != DATABASE_OK || taken) {
-		(void)sqlite3_exec(l->db.handle, "ROLLBACK", NULL, NULL, NULL);
-		*new_server = false;
-		return -1;
-	}
-	l->n_links++;
-	l->n_servers += *new_server ? 1 : 0;
-	return 0;
+	(void)sqlite3_reset(l->statements[LINKS_URL]);
 }
 
 enum database_result
 links_each_server(struct links_db *l,
-    void (*visit)(void *owner, uint32_t id, struct span token), void *owner,
-    struct err *e)
+    void (*visit)(void *owner, uint32_t id, struct span token, bool gone),
+    void *owner, struct err *e)
 {
 	sqlite3_stmt *s = l->statements[LINKS_EACH_SERVER];
 	enum database_result r = DATABASE_OK;
@@ -355,7 +248,7 @@ links_each_server(struct links_db *l,
 		return DATABASE_FAILED;
 	while ((got = sqlite3_step(s)) == SQLITE_ROW)
 		visit(owner, (uint32_t)sqlite3_column_int64(s, 0),
-		    database_column(s, 1));
+		    database_column(s, 1), sqlite3_column_int(s, 2) != 0);
 	if (got != SQLITE_DONE)
 		r = database_failure(&l->db, "read servers", e);
 	(void)sqlite3_reset(s);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ on_channel_offer(struct store *s, const union ipc_body *body, int fd)
 {
 	if (body->channel.role == IPC_TOOL) {
 		/* A command that started this store for itself. */
-		tool_add(s, fd, 0);
+		tool_add(s, fd, 0, 0);
 		return;
 	}
 	worker_add(s, &body->channel, fd);
@@ -144,7 +145,11 @@ on_due(void *owner)
 		keep_commit(s);
 	if (s->loop.now_ms >= s->tend_at_ms)
 		keep_tend(s);
+	if (s->loop.now_ms >= s->sweep_at_ms)
+		known_sweep(s);
+	lookups_due(s);
 	loop_wake_at(&s->loop, s->tend_at_ms);
+	loop_wake_at(&s->loop, s->sweep_at_ms);
 	if (s->uncommitted > 0)
 		loop_wake_at(&s->loop, s->commit_at_ms);
 }
@@ -163,6 +168,7 @@ get_memory(struct store *s, struct err *e)
 		s->workers[i].channel.fd = s->workers[i].watch.fd = -1;
 	for (size_t i = 0; i < TOOLS_MAX; i++)
 		s->tools[i].channel.fd = s->tools[i].watch.fd = -1;
+	s->forwarder.channel.fd = s->forwarder.watch.fd = -1;
 	return 0;
 }
 
@@ -178,6 +184,22 @@ keep_lock(struct err *e)
 	return 0;
 }
 
+/* Only with Postal is anything looked for elsewhere. */
+static int
+open_searches(struct store *s, struct err *e)
+{
+	struct hash_key key;
+
+	s->sweep_at_ms = UINT64_MAX;
+	if (s->settings.mode != IPC_MODE_MYSQL)
+		return 0;
+	if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+		return err_errno(e, "no random bytes");
+	searches_init(&s->searches, &key);
+	s->sweep_at_ms = 0;
+	return 0;
+}
+
 static int
 start(struct store *s, const char *argv0, struct err *e)
 {
@@ -190,9 +212,9 @@ start(struct store *s, const char *argv0, struct err *e)
 		return -1;
 	s->settings = s->role.settings.store_settings;
 	s->started_us = clock_wall_us();
-	if (get_memory(s, e) != 0 || loop_open(&s->loop, s, e) != 0 ||
-	    database_setup(e) != 0 || keep_lock(e) != 0 ||
-	    role_restrict(&s->role, &needs, e) != 0)
+	if (get_memory(s, e) != 0 || open_searches(s, e) != 0 ||
+	    loop_open(&s->loop, s, e) != 0 || database_setup(e) != 0 ||
+	    keep_lock(e) != 0 || role_restrict(&s->role, &needs, e) != 0)
 		return -1;
 	keep_open_links(s);
 	keep_open_spool(s);

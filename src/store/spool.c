@@ -67,6 +67,8 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 		      " ORDER BY first_seq LIMIT ?",
     [SPOOL_BATCH_OF] = "SELECT first_seq, n, servers, events FROM batch"
 		       " WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+    [SPOOL_NEXT_BATCH] = "SELECT first_seq FROM batch WHERE first_seq > ?"
+			 " ORDER BY first_seq LIMIT 1",
     [SPOOL_DELETE_BATCH] = "DELETE FROM batch WHERE first_seq = ?",
     [SPOOL_BITS] = "SELECT bits FROM settled WHERE first_seq = ?",
     [SPOOL_SET_BITS] =

@@ -85,6 +85,25 @@ find_batch(struct spool *s, uint64_t seq, struct settling *b, bool *there,
 	return DATABASE_OK;
 }
 
+/* The events from seq on that no batch has any more, at most n. */
+static enum database_result
+count_missing(
+    struct spool *s, uint64_t seq, uint64_t n, uint64_t *missing, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_NEXT_BATCH];
+	int got;
+
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
+	got = sqlite3_step(stmt);
+	*missing = n;
+	if (got == SQLITE_ROW && column_u64(stmt, 0) - seq < n)
+		*missing = column_u64(stmt, 0) - seq;
+	(void)sqlite3_reset(stmt);
+	if (got != SQLITE_ROW && got != SQLITE_DONE)
+		return database_failure(&s->db, "settle events", e);
+	return DATABASE_OK;
+}
+
 static enum database_result
 save_batch(struct spool *s, const struct settling *b, struct err *e)
 {
@@ -186,7 +205,7 @@ spool_settle(struct spool *s, uint64_t seq, uint64_t n,
 	bool there;
 
 	while (r == DATABASE_OK && n > 0) {
-		uint64_t here = 1;
+		uint64_t here = 0;
 
 		r = find_batch(s, seq, &b, &there, e);
 		if (r == DATABASE_OK && there) {
@@ -195,6 +214,8 @@ spool_settle(struct spool *s, uint64_t seq, uint64_t n,
 				here = n;
 			r = settle_in_batch(
 			    s, &b, seq - b.first_seq, here, outcome, aside, e);
+		} else if (r == DATABASE_OK) {
+			r = count_missing(s, seq, n, &here, e);
 		}
 		(void)sqlite3_reset(s->statements[SPOOL_BATCH_OF]);
 		if (r == DATABASE_OK && there)

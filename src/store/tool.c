@@ -17,6 +17,9 @@
 #include "base/array.h"
 #include "base/fd.h"
 
+/* Rows of what is set aside in one STATUS. */
+#define STATUS_ASIDES 64
+
 static void
 tool_end(struct tool *t)
 {
@@ -62,6 +65,7 @@ on_status_get(struct tool *t, const union ipc_body *body)
 	struct store *s = t->store;
 	const struct spool_counts *c = &s->spool.now;
 	uint8_t counters[COUNTER_N * 16];
+	struct err e;
 	struct ipc_status status = {
 	    .mode = s->settings.mode,
 	    .ready = s->ready,
@@ -79,8 +83,15 @@ on_status_get(struct tool *t, const union ipc_body *body)
 	    .last_seq = c->last_seq,
 	    .spool_bytes = spool_size(&s->spool),
 	    .max_size = s->settings.max_size,
-	    .servers = s->n_servers,
-	    .links = s->links.n_links,
+	    .servers = known_count(s),
+	    .links = s->links.now.n_links,
+	    .domains = s->links.now.n_domains,
+	    .searches = s->n_searches,
+	    .searches_limited = s->n_searches_limited,
+	    .forwarder = forwarder_is_connected(s),
+	    .forwarder_pid = (uint32_t)s->forwarder.pid,
+	    .forwarder_since_us = s->forwarder.since_us,
+	    .forwarder_state = s->forwarder.state,
 	    .counters = list_counters(s, counters, sizeof(counters)),
 	    .roles = s->role_rows,
 	};
@@ -88,6 +99,10 @@ on_status_get(struct tool *t, const union ipc_body *body)
 	(void)body;
 	for (size_t i = 0; i < sizeof(status.node); i++)
 		status.node[i] = s->spool.node[i];
+	/* Reading them is of use only when there are some. */
+	if (spool_is_open(&s->spool) && c->set_aside > 0)
+		(void)forwarder_list_asides(
+		    s, STATUS_ASIDES, &status.asides, &e);
 	answer(t, IPC_STATUS, &status);
 }
 
@@ -116,7 +131,7 @@ on_link_add(struct tool *t, const union ipc_body *body)
 		return;
 	}
 	if (new_server) {
-		keep_load_servers(s);
+		known_load(s);
 		workers_send_servers(s, NULL);
 	}
 	answer(t, IPC_LINK_ADDED, &added);
@@ -148,7 +163,8 @@ put_row(void *owner, const struct spool_row *row)
 
 	memcpy(out.ip, event->ip, sizeof(out.ip));
 	if (event->kind == IPC_EVENT_CLICK)
-		out.url = links_url(&p->store->links, event->link_id);
+		out.url = links_url(&p->store->links, event->server_id,
+		    event->token, event->link_id);
 	if (ipc_put(&p->rows, &ipc_event_row_record, &out) != 0)
 		return false;
 	links_release(&p->store->links);
@@ -179,20 +195,74 @@ on_events_get(struct tool *t, const union ipc_body *body)
 
 /* --- the socket -------------------------------------------------------- */
 
-static void
-on_hello(struct tool *t, const union ipc_body *body)
+static bool
+is_version(struct tool *t, const struct ipc_hello *hello)
 {
 	char reason[160];
 
-	t->greeted = body->hello.version == IPC_VERSION;
-	if (t->greeted)
-		return;
+	if (hello->version == IPC_VERSION)
+		return true;
 	(void)snprintf(reason, sizeof(reason),
 	    "this command speaks version %" PRIu32
 	    " of the protocol, the daemon version %d; restart the daemon "
 	    "after an upgrade",
-	    body->hello.version, IPC_VERSION);
+	    hello->version, IPC_VERSION);
 	refuse(t, reason);
+	return false;
+}
+
+static void
+greet_forwarder(struct tool *t)
+{
+	struct store *s = t->store;
+	char reason[96];
+	int fd;
+
+	if (s->settings.mode != IPC_MODE_MYSQL) {
+		refuse(t, "this daemon runs stand-alone; set [postal] mode = "
+			  "mysql and restart it");
+		return;
+	}
+	if (forwarder_is_there(s)) {
+		(void)snprintf(reason, sizeof(reason),
+		    "another forwarder is connected (pid %d)",
+		    (int)s->forwarder.pid);
+		refuse(t, reason);
+		return;
+	}
+	/* From now on it is no tool any more. */
+	fd = t->channel.fd;
+	(void)loop_remove(&s->loop, &t->watch);
+	t->channel.fd = -1;
+	forwarder_take(s, fd, t->uid, t->pid);
+}
+
+static bool
+may_ask(const struct store *s, uid_t uid)
+{
+	return uid == 0 || uid == s->settings.store_uid;
+}
+
+static void
+on_hello(struct tool *t, const union ipc_body *body)
+{
+	unsigned int role = body->hello.role;
+	char reason[128];
+
+	if (!is_version(t, &body->hello))
+		return;
+	if (role == IPC_FORWARDER) {
+		greet_forwarder(t);
+	} else if (role == IPC_TOOL && may_ask(t->store, t->uid)) {
+		t->greeted = true;
+		t->channel.peer = IPC_TOOL;
+	} else {
+		(void)snprintf(reason, sizeof(reason),
+		    "uid %d may only drain and replicate, as the forwarder "
+		    "does; ask as root or uid %d",
+		    (int)t->uid, (int)t->store->settings.store_uid);
+		refuse(t, reason);
+	}
 }
 
 static const struct {
@@ -243,14 +313,8 @@ on_tool(struct loop_watch *watch, uint32_t events)
 	}
 }
 
-static bool
-may_ask(const struct store *s, uid_t uid)
-{
-	return uid == 0 || uid == s->settings.store_uid;
-}
-
 void
-tool_add(struct store *s, int fd, uid_t uid)
+tool_add(struct store *s, int fd, uid_t uid, pid_t pid)
 {
 	char reason[128];
 	struct tool *t = NULL;
@@ -266,9 +330,11 @@ tool_add(struct store *s, int fd, uid_t uid)
 	}
 	*t = (struct tool){.watch = {fd, on_tool},
 	    .store = s,
-	    .channel = {fd, IPC_STORE, IPC_TOOL},
-	    .uid = uid};
-	if (!may_ask(s, uid)) {
+	    /* Which of both it is, its HELLO says. */
+	    .channel = {fd, IPC_STORE, IPC_TOOL | IPC_FORWARDER},
+	    .uid = uid,
+	    .pid = pid};
+	if (!may_ask(s, uid) && uid != s->settings.forwarder_uid) {
 		(void)snprintf(reason, sizeof(reason),
 		    "only root and uid %d may ask here; you are uid %d",
 		    (int)s->settings.store_uid, (int)uid);
@@ -297,7 +363,7 @@ on_socket(struct loop_watch *watch, uint32_t events)
 		fd_close(&fd);
 		return;
 	}
-	tool_add(s, fd, who.uid);
+	tool_add(s, fd, who.uid, who.pid);
 }
 
 int

@@ -27,6 +27,7 @@ worker_end(struct worker *w)
 	 * is stored now, because nobody will send it again. */
 	if (w->under_way)
 		keep_round(s);
+	searches_forget(&s->searches, w->instance);
 	spool_forget_worker(&s->spool, w->instance);
 	for (size_t i = 0; i < COUNTER_N; i++)
 		s->ended_counters[i] += w->counters[i];
@@ -61,11 +62,11 @@ typedef unsigned int worker_handler(
 static int
 note_server(struct worker *w, struct writer *names, uint32_t id)
 {
-	struct server_name *name = keep_server(w->store, id);
+	struct server_name *name = known_server(w->store, id);
 	struct ipc_server_row row;
 
 	if (name == NULL)
-		return -1;
+		return known_may_be(w->store, id) ? 0 : -1;
 	if (name->noted_in == w->store->batches_taken)
 		return 0;
 	name->noted_in = w->store->batches_taken;
@@ -135,33 +136,7 @@ on_events(struct worker *w, const union ipc_body *body)
 static unsigned int
 on_link(struct worker *w, const union ipc_body *body)
 {
-	struct store *s = w->store;
-	struct ipc_linked answer = {.ask = body->link.ask};
-	struct links_row row;
-	struct err e;
-
-	switch (links_find_row(
-	    &s->links, body->link.server_id, body->link.token, &row, &e)) {
-	case LINKS_FOUND:
-		answer.status = IPC_LINKED_FOUND;
-		answer.link_id = row.id;
-		answer.message_id = row.message_id;
-		answer.has_message = row.has_message;
-		answer.url = row.url;
-		break;
-	case LINKS_NONE:
-		answer.status = IPC_LINKED_NONE;
-		break;
-	case LINKS_DAMAGED:
-		keep_replace_links(s, &e);
-		answer.status = IPC_LINKED_UNAVAILABLE;
-		break;
-	default:
-		answer.status = IPC_LINKED_UNAVAILABLE;
-	}
-	/* No room: it does not read its answers; its visitor gets 503. */
-	(void)ipc_send(&w->channel, s->scratch, IPC_LINKED, &answer, -1);
-	links_release(&s->links);
+	lookup_link(w, &body->link);
 	return 0;
 }
 
@@ -214,7 +189,8 @@ on_channel(struct loop_watch *watch, uint32_t events)
 	unsigned int breach;
 
 	(void)events;
-	for (int i = 0; i < MESSAGES_A_ROUND; i++) {
+	/* A handler may have parted from the worker. */
+	for (int i = 0; i < MESSAGES_A_ROUND && w->channel.fd >= 0; i++) {
 		switch (ipc_receive(&w->channel, s->buffer, &in)) {
 		case IPC_AGAIN:
 			return;
@@ -295,6 +271,8 @@ send_servers(struct store *s, struct worker *w)
 		struct ipc_server_row row = {
 		    name->id, {name->token, name->len}};
 
+		if (name->gone)
+			continue;
 		if (ipc_put(&rows, &ipc_server_row_record, &row) != 0) {
 			if (send_part(s, w, &part, &rows, false) != 0)
 				return -1;
@@ -308,6 +286,9 @@ send_servers(struct store *s, struct worker *w)
 void
 workers_send_servers(struct store *s, struct worker *only)
 {
+	/* Without a table a worker answers 503, not 404. */
+	if (!s->servers_known && s->settings.mode == IPC_MODE_MYSQL)
+		return;
 	for (size_t i = 0; i < WORKERS_MAX; i++) {
 		struct worker *w = &s->workers[i];
 

@@ -142,7 +142,7 @@ static void
 add_link(struct scene *s)
 {
 	struct ipc_channel tool = offer(s, IPC_TOOL, 1);
-	struct ipc_hello hello = {IPC_VERSION};
+	struct ipc_hello hello = {IPC_VERSION, IPC_TOOL};
 	struct ipc_link_add add = {
 	    span_of("demo"), span_of("token"), span_of("https://example.com/")};
 	struct ipc_received in;

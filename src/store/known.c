@@ -1,0 +1,472 @@
+/*
+ * known.c - the servers that are known, and what else the forwarder says of
+ * them
+ *
+ * Runs in the store. The table lives in memory, ascending by id, and in
+ * links.db or replica.db. With Postal, a server that disappears stays in it,
+ * gone: events of it may still be on their way from a worker.
+ */
+#include "store/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/replica.h"
+
+#define SERVERS_MAX 200000
+#define DOMAINS_BYTES_MAX (32 * 1024 * 1024)
+/* Workers may still have the table of another store for so long after this
+ * one got its first. */
+#define LENIENT_MS 10000
+
+#define SWEEP_EVERY_MS 1000
+#define SWEEP_ROWS 400
+#define SWEEP_REST_MS 3600000
+
+/* --- the table --------------------------------------------------------- */
+
+struct server_name *
+known_server(const struct store *s, uint32_t id)
+{
+	size_t low = 0, high = s->n_servers;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->servers[middle].id == id)
+			return &s->servers[middle];
+		if (s->servers[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+bool
+known_may_be(const struct store *s, uint32_t id)
+{
+	if (known_server(s, id) != NULL)
+		return true;
+	return s->settings.mode == IPC_MODE_MYSQL &&
+	       (!s->servers_known || s->loop.now_ms < s->lenient_until_ms);
+}
+
+size_t
+known_count(const struct store *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_servers; i++)
+		n += s->servers[i].gone ? 0 : 1;
+	return n;
+}
+
+/* --- loading ----------------------------------------------------------- */
+
+static struct server_name
+name_of(uint32_t id, struct span token, bool gone)
+{
+	struct server_name name = {
+	    .id = id, .len = (uint8_t)token.len, .gone = gone};
+
+	memcpy(name.token, token.p, token.len);
+	return name;
+}
+
+static int
+append(struct server_name **rows, size_t *n, size_t *cap,
+    const struct server_name *name)
+{
+	if (*n == *cap) {
+		size_t more = *cap == 0 ? 64 : *cap * 2;
+		struct server_name *grown =
+		    realloc(*rows, more * sizeof(grown[0]));
+
+		if (grown == NULL)
+			return -1;
+		*rows = grown;
+		*cap = more;
+	}
+	(*rows)[(*n)++] = *name;
+	return 0;
+}
+
+static void
+load_server(void *owner, uint32_t id, struct span token, bool gone)
+{
+	struct store *s = owner;
+	struct server_name name;
+
+	if (token.len == 0 || token.len > IPC_TOKEN_MAX)
+		return;
+	name = name_of(id, token, gone);
+	if (append(&s->servers, &s->n_servers, &s->cap_servers, &name) != 0)
+		log_err("servers error=\"no memory\"");
+}
+
+static void
+load_progress(void *owner, const struct ipc_replica_row *row)
+{
+	struct server_name *name = known_server(owner, row->server_id);
+
+	if (name != NULL)
+		name->progress = *row;
+}
+
+void
+known_load(struct store *s)
+{
+	enum database_result r;
+	struct err e;
+
+	if (s->links.mode == IPC_MODE_MYSQL && !s->links.now.servers_known) {
+		/* A new replica: what is in memory is not in it yet. */
+		for (size_t i = 0; i < s->n_servers; i++)
+			s->servers[i].progress =
+			    (struct ipc_replica_row){.server_id = 0};
+		s->servers_unsaved = true;
+		s->domains_hash = 0;
+		return;
+	}
+	s->n_servers = 0;
+	r = links_each_server(&s->links, load_server, s, &e);
+	if (r == DATABASE_OK && s->links.mode == IPC_MODE_MYSQL)
+		r = replica_each_progress(&s->links, load_progress, s, &e);
+	if (r != DATABASE_OK)
+		log_err("servers cannot be read: %s", e.text);
+	s->servers_known = true;
+	s->servers_unsaved = false;
+}
+
+/* Something became old: another walk, when the one under way is done. */
+static void
+sweep_again(struct store *s)
+{
+	s->sweep_again = true;
+	if (s->sweep_at_ms > s->loop.now_ms + SWEEP_EVERY_MS)
+		s->sweep_at_ms = s->loop.now_ms + SWEEP_EVERY_MS;
+	loop_wake_at(&s->loop, s->sweep_at_ms);
+}
+
+/* --- KNOWN_SERVERS ----------------------------------------------------- */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	const struct server_name *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
+}
+
+static unsigned int
+gather_servers(struct store *s, const struct ipc_known_servers *part)
+{
+	struct known_parts *parts = &s->parts;
+	struct cursor c = cursor_of(part->rows.records);
+	struct ipc_server_row row;
+	struct server_name name;
+
+	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
+		parts->servers_begun = true;
+		parts->n_servers = 0;
+	}
+	if (!parts->servers_begun)
+		return IPC_BREACH_ORDER;
+	if (parts->n_servers + part->rows.count > SERVERS_MAX)
+		return IPC_BREACH_FLOOD;
+	for (size_t i = 0; i < part->rows.count; i++) {
+		ipc_next(&c, &ipc_server_row_record, &row);
+		name = name_of(row.id, row.token, false);
+		if (append(&parts->servers, &parts->n_servers,
+			&parts->cap_servers, &name) != 0)
+			return IPC_BREACH_FLOOD;
+	}
+	return 0;
+}
+
+/* The old table and the new one as one, both ascending; `changed` is set in
+ * the rows that are not as they were. */
+static size_t
+merge(const struct store *s, struct server_name *merged, bool *changed)
+{
+	const struct known_parts *p = &s->parts;
+	size_t n = 0, i = 0, j = 0;
+
+	*changed = false;
+	while (i < s->n_servers || j < p->n_servers) {
+		bool old =
+		    i < s->n_servers &&
+		    (j == p->n_servers || s->servers[i].id <= p->servers[j].id);
+		bool new =
+		    j < p->n_servers &&
+		    (i == s->n_servers || p->servers[j].id <= s->servers[i].id);
+		const struct server_name *was = old ? &s->servers[i++] : NULL;
+		const struct server_name *is = new ? &p->servers[j++] : NULL;
+		struct server_name *to = &merged[n++];
+
+		*to = was != NULL ? *was : *is;
+		to->gone = is == NULL;
+		if (is != NULL) {
+			to->len = is->len;
+			memcpy(to->token, is->token, sizeof(to->token));
+		}
+		to->changed = was == NULL || was->gone != to->gone ||
+			      was->len != to->len ||
+			      memcmp(was->token, to->token, to->len) != 0;
+		if (to->gone)
+			to->progress = (struct ipc_replica_row){.server_id = 0};
+		*changed = *changed || to->changed;
+	}
+	return n;
+}
+
+static enum database_result
+save_servers(struct store *s, struct err *e)
+{
+	bool all = s->servers_unsaved;
+	enum database_result r = replica_begin(&s->links, e);
+
+	for (size_t i = 0; r == DATABASE_OK && i < s->n_servers; i++) {
+		const struct server_name *name = &s->servers[i];
+
+		if (all || name->changed)
+			r = replica_put_server(&s->links, name->id,
+			    (struct span){name->token, name->len}, name->gone,
+			    e);
+	}
+	s->links.now.servers_known = true;
+	if (r == DATABASE_OK)
+		r = replica_commit(&s->links, e);
+	if (r != DATABASE_OK)
+		replica_rollback(&s->links);
+	s->servers_unsaved = r != DATABASE_OK;
+	return r;
+}
+
+/* Memory first: also with a full disk a new server is served. */
+static unsigned int
+apply_servers(struct store *s, enum database_result *r, struct err *e)
+{
+	struct known_parts *p = &s->parts;
+	struct server_name *merged;
+	bool changed;
+	size_t n;
+
+	if (p->n_servers > 1)
+		qsort(p->servers, p->n_servers, sizeof(p->servers[0]),
+		    compare_ids);
+	for (size_t i = 1; i < p->n_servers; i++)
+		if (p->servers[i].id == p->servers[i - 1].id)
+			return IPC_BREACH_FORM;
+	merged = malloc((s->n_servers + p->n_servers + 1) * sizeof(merged[0]));
+	if (merged == NULL) {
+		(void)err_errno(e, "no memory for servers");
+		*r = DATABASE_FAILED;
+		return 0;
+	}
+	n = merge(s, merged, &changed);
+	s->cap_servers = s->n_servers + p->n_servers + 1;
+	free(s->servers);
+	s->servers = merged;
+	s->n_servers = n;
+	if (!s->servers_known)
+		s->lenient_until_ms = s->loop.now_ms + LENIENT_MS;
+	changed = changed || !s->servers_known;
+	s->servers_known = true;
+	if (changed || s->servers_unsaved)
+		*r = save_servers(s, e);
+	if (changed) {
+		sweep_again(s);
+		workers_send_servers(s, NULL);
+	}
+	return 0;
+}
+
+unsigned int
+known_take_servers(struct store *s, const struct ipc_known_servers *part,
+    enum database_result *r, struct err *e)
+{
+	unsigned int breach = gather_servers(s, part);
+
+	*r = DATABASE_OK;
+	if (breach != 0 || (part->flags & IPC_SERVERS_LAST) == 0)
+		return breach;
+	s->parts.servers_begun = false;
+	return apply_servers(s, r, e);
+}
+
+/* --- KNOWN_DOMAINS ----------------------------------------------------- */
+
+static unsigned int
+gather_domains(struct store *s, const struct ipc_known_domains *part)
+{
+	struct known_parts *p = &s->parts;
+	size_t more = part->rows.records.len;
+	uint8_t *grown;
+
+	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
+		p->domains_begun = true;
+		p->domains_len = p->n_domains = 0;
+	}
+	if (!p->domains_begun)
+		return IPC_BREACH_ORDER;
+	if (p->domains_len + more > DOMAINS_BYTES_MAX)
+		return IPC_BREACH_FLOOD;
+	grown = realloc(p->domains, p->domains_len + more + 1);
+	if (grown == NULL)
+		return IPC_BREACH_FLOOD;
+	p->domains = grown;
+	if (more > 0)
+		memcpy(grown + p->domains_len, part->rows.records.p, more);
+	p->domains_len += more;
+	p->n_domains += part->rows.count;
+	return 0;
+}
+
+static enum database_result
+save_domains(struct store *s, struct err *e)
+{
+	const struct known_parts *p = &s->parts;
+	struct cursor c = cursor_of((struct span){p->domains, p->domains_len});
+	enum database_result r = replica_begin(&s->links, e);
+	struct ipc_domain_row row;
+
+	if (r == DATABASE_OK)
+		r = replica_clear_domains(&s->links, e);
+	for (size_t i = 0; r == DATABASE_OK && i < p->n_domains; i++) {
+		ipc_next(&c, &ipc_domain_row_record, &row);
+		r = replica_put_domain(&s->links, &row, e);
+	}
+	if (r == DATABASE_OK)
+		r = replica_commit(&s->links, e);
+	if (r != DATABASE_OK)
+		replica_rollback(&s->links);
+	return r;
+}
+
+unsigned int
+known_take_domains(struct store *s, const struct ipc_known_domains *part,
+    enum database_result *r, struct err *e)
+{
+	unsigned int breach = gather_domains(s, part);
+	struct known_parts *p = &s->parts;
+	uint64_t hash;
+
+	*r = DATABASE_OK;
+	if (breach != 0 || (part->flags & IPC_SERVERS_LAST) == 0)
+		return breach;
+	p->domains_begun = false;
+	/* They come every few seconds and are mostly the same. */
+	hash = hash_bytes(
+	    &s->searches.key, (struct span){p->domains, p->domains_len});
+	if (hash != s->domains_hash)
+		*r = save_domains(s, e);
+	if (*r == DATABASE_OK)
+		s->domains_hash = hash;
+	return 0;
+}
+
+/* --- KNOWN_LINKS ------------------------------------------------------- */
+
+enum database_result
+known_take_links(
+    struct store *s, const struct ipc_known_links *links, struct err *e)
+{
+	uint32_t id = links->progress.server_id;
+	struct server_name *name = known_server(s, id);
+	struct cursor c = cursor_of(links->rows.records);
+	struct ipc_known_link_row row;
+	enum database_result r;
+
+	if (name == NULL || name->gone) {
+		(void)err_set(e, "server %u is not among the known ones", id);
+		return DATABASE_FAILED;
+	}
+	r = replica_begin(&s->links, e);
+	for (size_t i = 0; r == DATABASE_OK && i < links->rows.count; i++) {
+		ipc_next(&c, &ipc_known_link_row_record, &row);
+		r = replica_put_link(&s->links, id, &row, e);
+	}
+	if (r == DATABASE_OK)
+		r = replica_put_progress(&s->links, &links->progress, e);
+	if (r == DATABASE_OK)
+		r = replica_commit(&s->links, e);
+	if (r != DATABASE_OK) {
+		replica_rollback(&s->links);
+		return r;
+	}
+	if (links->progress.complete != 0 &&
+	    links->progress.low > name->progress.low)
+		sweep_again(s);
+	name->progress = links->progress;
+	return r;
+}
+
+enum database_result
+known_take_found(struct store *s, uint32_t server_id,
+    const struct ipc_known_link_row *link, struct err *e)
+{
+	enum database_result r = replica_begin(&s->links, e);
+
+	if (r == DATABASE_OK)
+		r = replica_put_link(&s->links, server_id, link, e);
+	if (r == DATABASE_OK)
+		r = replica_commit(&s->links, e);
+	if (r != DATABASE_OK)
+		replica_rollback(&s->links);
+	return r;
+}
+
+void
+known_forget_parts(struct store *s)
+{
+	free(s->parts.servers);
+	free(s->parts.domains);
+	s->parts = (struct known_parts){.servers = NULL};
+}
+
+/* --- sweeping ---------------------------------------------------------- */
+
+/* Older than [links] retention, or of a server that is gone. */
+static bool
+is_old(void *owner, uint32_t server_id, uint64_t link_id)
+{
+	const struct server_name *name = known_server(owner, server_id);
+
+	if (name == NULL || name->gone)
+		return true;
+	return name->progress.complete != 0 && link_id < name->progress.low;
+}
+
+void
+known_sweep(struct store *s)
+{
+	enum database_result r;
+	bool end = false;
+	struct err e;
+
+	s->sweep_at_ms = s->loop.now_ms + SWEEP_EVERY_MS;
+	if (s->settings.mode != IPC_MODE_MYSQL || !s->servers_known ||
+	    s->servers_unsaved || !links_is_open(&s->links) ||
+	    s->links.db.read_only) {
+		s->sweep_at_ms = s->loop.now_ms + 60 * SWEEP_EVERY_MS;
+		return;
+	}
+	r = replica_begin(&s->links, &e);
+	if (r == DATABASE_OK)
+		r = replica_sweep(&s->links, &s->sweep_place, SWEEP_ROWS,
+		    is_old, s, &end, &e);
+	if (r == DATABASE_OK)
+		r = replica_commit(&s->links, &e);
+	if (r != DATABASE_OK)
+		replica_rollback(&s->links);
+	if (r == DATABASE_DAMAGED)
+		keep_replace_links(s, &e);
+	if (r != DATABASE_OK)
+		s->sweep_at_ms = s->loop.now_ms + 60 * SWEEP_EVERY_MS;
+	else if (end && !s->sweep_again)
+		s->sweep_at_ms = s->loop.now_ms + SWEEP_REST_MS;
+	if (end)
+		s->sweep_again = false;
+}
