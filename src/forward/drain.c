@@ -48,8 +48,7 @@ copy_row(struct forwarder *f, const struct ipc_due_row *from,
 
 /* One answer of the store; *more says whether it had rows. */
 static int
-read_part(
-    struct forwarder *f, struct page *p, bool *more, struct err *e)
+read_part(struct forwarder *f, struct page *p, bool *more, struct err *e)
 {
 	struct ipc_due_get get = {
 	    .after_seq = p->n == 0 ? 0 : p->rows[p->n - 1].seq,
@@ -172,8 +171,8 @@ become_broken(struct mail_server *server, const struct err *e)
 {
 	uint64_t now = clock_mono_ms();
 
-	server->backoff_ms = server->backoff_ms == 0 ? RETRY_FIRST_MS
-						     : server->backoff_ms * 2;
+	server->backoff_ms =
+	    server->backoff_ms == 0 ? RETRY_FIRST_MS : server->backoff_ms * 2;
 	if (server->backoff_ms > RETRY_MOST_MS)
 		server->backoff_ms = RETRY_MOST_MS;
 	server->retry_at_ms = now + server->backoff_ms;
@@ -183,9 +182,8 @@ become_broken(struct mail_server *server, const struct err *e)
 		    server->database, e->text);
 	server->broken = true;
 	server->probing = false;
-	(void)span_to_text(
-	    (struct span){(const uint8_t *)e->text,
-		strnlen(e->text, sizeof(server->reason) - 1)},
+	(void)span_to_text((struct span){(const uint8_t *)e->text,
+			       strnlen(e->text, sizeof(server->reason) - 1)},
 	    server->reason, sizeof(server->reason));
 }
 
@@ -295,8 +293,8 @@ settle_known(struct forwarder *f, struct group *g, struct err *e)
 
 /* 0: rows and webhooks are written, 1: rows are, 2: nothing is. */
 static int
-progress_of(const struct forwarder *f, const struct mail_server *server,
-    uint64_t seq)
+progress_of(
+    const struct forwarder *f, const struct mail_server *server, uint64_t seq)
 {
 	bool hooks = f->main == f->message || !server->hooks_row ||
 		     seq <= server->hooks_seq;
@@ -345,8 +343,8 @@ write_page(struct forwarder *f, struct page *p, struct err *e)
 	qsort(p->rows, p->n, sizeof(p->rows[0]), by_server);
 	for (size_t i = 0; o == OUTCOME_SETTLED && i < p->n; i += len) {
 		const struct ipc_due_row *rows = &p->rows[i];
-		struct mail_server *server = mail_servers_take(
-		    &f->servers, rows[0].event.server_id, e);
+		struct mail_server *server =
+		    mail_servers_take(&f->servers, rows[0].event.server_id, e);
 
 		if (server == NULL)
 			return OUTCOME_STOP;
@@ -473,8 +471,8 @@ forward_load_aside(struct forwarder *f, struct err *e)
 static int
 retry(struct forwarder *f, struct mail_server *server, struct err *e)
 {
-	struct ipc_retry body = {.server_id = server->id,
-	    .most = server->broken ? 10 : UINT16_MAX};
+	struct ipc_retry body = {
+	    .server_id = server->id, .most = server->broken ? 10 : UINT16_MAX};
 	uint64_t n = 0;
 
 	if (feed_tell(&f->feed, IPC_RETRY, &body, &n, e) != 0)

@@ -212,8 +212,8 @@ feed_say(struct feed *f, enum ipc_type type, const void *body)
 
 	/* A store that is gone is noticed by the next question. */
 	if (feed_is_up(f))
-		(void)send_all(
-		    f, type, body, clock_mono_ms() + ANSWER_WITHIN_MS, &ignored);
+		(void)send_all(f, type, body,
+		    clock_mono_ms() + ANSWER_WITHIN_MS, &ignored);
 }
 
 void

@@ -46,7 +46,7 @@ struct forwarder {
 	/* The replica. */
 	uint64_t replica_feed; /* the store's session that progress is of */
 	uint64_t servers_at_ms, domains_at_ms, links_at_ms;
-	uint64_t replicate_try_ms; /* after a failure */
+	uint64_t replicate_try_ms;	     /* after a failure */
 	uint64_t servers_sent, domains_sent; /* hashes; 0: send again */
 	uint64_t caught_up_ms; /* when nothing was left to read last */
 	size_t next_backfill;
@@ -54,20 +54,20 @@ struct forwarder {
 
 	struct arena page, work, search; /* of a page of events, of a
 					* transaction, of a look-up */
-	uint8_t *text;		 /* FORWARD_TEXT_SIZE: statements */
-	uint8_t *rows;		 /* IPC_RECORD_MAX: rows of messages */
+	uint8_t *text;			 /* FORWARD_TEXT_SIZE: statements */
+	uint8_t *rows;			 /* IPC_RECORD_MAX: rows of messages */
 
 	struct ipc_forwarder_state state;
 	char error[256];
 	uint64_t state_at_ms;
-	struct log_limit log_host[2], log_feed, log_drain, log_links,
-	    log_hooks, log_domains;
+	struct log_limit log_host[2], log_feed, log_drain, log_links, log_hooks,
+	    log_domains;
 };
 
 /* What one turn came to. */
 enum turn {
-	TURN_IDLE, /* nothing to do until something happens */
-	TURN_MORE, /* more of it right away */
+	TURN_IDLE,   /* nothing to do until something happens */
+	TURN_MORE,   /* more of it right away */
 	TURN_FAILED, /* later again; the error was noted */
 };
 

@@ -137,9 +137,8 @@ update_chunk(struct group *g, const char *column, const char *condition,
 	writer_text(&w, column);
 	writer_text(&w, " = v.t WHERE ");
 	writer_text(&w, condition);
-	return host_execute(
-		   g->f->message, writer_span(&w), values, 2 * padded, e) ==
-		       NULL
+	return host_execute(g->f->message, writer_span(&w), values, 2 * padded,
+		   e) == NULL
 		   ? -1
 		   : 0;
 }
@@ -242,8 +241,8 @@ begin(struct group *g, struct host *h, enum ledger_part part, uint64_t from,
 		return result_of(h) == GROUP_LOST ? GROUP_LOST : GROUP_HALTED;
 	if (sql_query_text(&h->sql, "BEGIN", e) != 0)
 		return result_of(h) == GROUP_LOST ? GROUP_LOST : GROUP_HALTED;
-	if (ledger_move(g->f, h, g->server->id, part, from, last_seq(g),
-		&moved, e) != 0) {
+	if (ledger_move(g->f, h, g->server->id, part, from, last_seq(g), &moved,
+		e) != 0) {
 		r = result_of(h);
 		if (r != GROUP_LOST && r != GROUP_AGAIN)
 			r = GROUP_HALTED;
@@ -271,8 +270,7 @@ static enum group_result
 rows_transaction(struct group *g, bool with_hooks, struct err *e)
 {
 	struct host *h = g->f->message;
-	enum group_result r =
-	    begin(g, h, LEDGER_ROWS, g->server->rows_seq, e);
+	enum group_result r = begin(g, h, LEDGER_ROWS, g->server->rows_seq, e);
 
 	if (r != GROUP_WRITTEN)
 		return r;

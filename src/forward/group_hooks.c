@@ -20,11 +20,11 @@
 #define BYTES_MOST ((size_t)512 << 10)
 #define COLUMNS 6
 
-#define COLUMN_NAMES                                                  \
-	" (server_id, webhook_id, url, event, uuid, payload,"         \
+#define COLUMN_NAMES                                          \
+	" (server_id, webhook_id, url, event, uuid, payload," \
 	" attempts, retry_after, created_at) VALUES "
-#define ROW                                                           \
-	"(?,?,?,?,?,?,0,UTC_TIMESTAMP(6) - INTERVAL 1 SECOND,"        \
+#define ROW                                                    \
+	"(?,?,?,?,?,?,0,UTC_TIMESTAMP(6) - INTERVAL 1 SECOND," \
 	"UTC_TIMESTAMP(6))"
 
 /* Rows that gather for the next INSERT. */
@@ -100,8 +100,8 @@ skip(struct group *g, const struct group_event *e, uint64_t hook_id,
 
 /* Into memory of the group; p NULL: there is none. -1: no memory. */
 static int
-make_payload(struct group *g, const struct group_event *e,
-    struct span *payload, struct err *err)
+make_payload(struct group *g, const struct group_event *e, struct span *payload,
+    struct err *err)
 {
 	const struct ipc_event *event = &e->row->event;
 	const struct group_link *link = NULL;
@@ -149,8 +149,8 @@ put(struct group *g, const struct group_event *e, const struct hook *hook,
 	v[0] = sql_int64(g->server->id);
 	v[1] = sql_uint64(hook->id);
 	v[2] = sql_text(hook->url);
-	v[3] = sql_text(span_of(forward_event_name(
-	    (enum ipc_event_kind)e->row->event.kind)));
+	v[3] = sql_text(span_of(
+	    forward_event_name((enum ipc_event_kind)e->row->event.kind)));
 	v[4] = sql_text(span_of(uuid));
 	v[5] = sql_text(payload);
 	rows->n++;

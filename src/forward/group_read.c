@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BRIEF "id, token, loaded IS NOT NULL"
-#define FULL                                                     \
+#define FULL                                                      \
 	BRIEF ", scope, message_id, rcpt_to, mail_from, subject," \
 	      " timestamp, tag, inspected, spam"
 
@@ -29,8 +29,7 @@ is_open(const struct group_event *e)
 static bool
 has_message(const struct group_event *e)
 {
-	return !is_open(e) &&
-	       (event_of(e)->flags & IPC_EVENT_HAS_MESSAGE) != 0;
+	return !is_open(e) && (event_of(e)->flags & IPC_EVENT_HAS_MESSAGE) != 0;
 }
 
 /* --- rows to structs --------------------------------------------------- */
@@ -83,8 +82,8 @@ take_messages(struct group *g, struct sql_statement *s,
 	while ((got = sql_fetch(s, e)) == 1) {
 		if (*n == cap) {
 			size_t grown = cap == 0 ? 64 : cap * 2;
-			struct group_message *p = arena_take(
-			    &g->f->work, grown * sizeof(p[0]));
+			struct group_message *p =
+			    arena_take(&g->f->work, grown * sizeof(p[0]));
 
 			if (p == NULL)
 				return err_errno(e, "no memory for messages");
@@ -122,8 +121,7 @@ select_in(struct group *g, const char *columns, const char *from,
 	writer_text(&w, column);
 	text_repeat(&w, " IN (?", ",?", padded);
 	writer_text(&w, ")");
-	return host_execute(
-	    g->f->message, writer_span(&w), values, padded, e);
+	return host_execute(g->f->message, writer_span(&w), values, padded, e);
 }
 
 /* Values of the events that `wanted` says; *n of them. */
@@ -132,8 +130,8 @@ collect(struct group *g, bool (*wanted)(const struct group_event *e),
     struct sql_value (*value)(const struct group_event *e), size_t *n,
     struct err *e)
 {
-	struct sql_value *values = arena_take(
-	    &g->f->work, text_padded(g->n + 1) * sizeof(values[0]));
+	struct sql_value *values =
+	    arena_take(&g->f->work, text_padded(g->n + 1) * sizeof(values[0]));
 
 	*n = 0;
 	if (values == NULL) {
@@ -256,9 +254,9 @@ match_click(const struct group *g, uint64_t message_id)
 {
 	struct group_message key = {.id = (int64_t)message_id};
 
-	return g->n_by_id == 0 ? NULL
-			       : bsearch(&key, g->by_id, g->n_by_id,
-				     sizeof(key), by_id);
+	return g->n_by_id == 0
+		   ? NULL
+		   : bsearch(&key, g->by_id, g->n_by_id, sizeof(key), by_id);
 }
 
 static void

@@ -55,9 +55,10 @@ host_drop(struct host *h)
 static uint64_t
 with_jitter(uint64_t ms)
 {
-	uint16_t random = 0;
+	uint16_t random;
 
-	(void)getrandom(&random, sizeof(random), 0);
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		random = 0;
 	return ms / 2 + ms / 2 * random / UINT16_MAX;
 }
 

@@ -56,15 +56,15 @@ static int
 read_part(struct forwarder *f, struct host *h, enum ledger_part part,
     uint64_t *most, struct err *e)
 {
-	static const char text[] = "SELECT server_id, last_seq FROM "
-				   LEDGER_TABLE " WHERE node = ? AND part = ?";
+	static const char text[] =
+	    "SELECT server_id, last_seq FROM " LEDGER_TABLE
+	    " WHERE node = ? AND part = ?";
 	struct sql_value values[] = {
 	    sql_text(span_of(f->node)), sql_int64(part)};
 	struct sql_statement *s;
 	int got;
 
-	s = host_execute(
-	    h, span_of(text), values, ARRAY_LENGTH(values), e);
+	s = host_execute(h, span_of(text), values, ARRAY_LENGTH(values), e);
 	if (s == NULL)
 		return -1;
 	while ((got = sql_fetch(s, e)) == 1)
@@ -91,8 +91,7 @@ read_or_create(struct forwarder *f, struct host *h, enum ledger_part part,
 
 	if (read_part(f, h, part, most, e) == 0)
 		return 0;
-	missing =
-	    h->sql.failure == SQL_GONE || h->sql.failure == SQL_DENIED;
+	missing = h->sql.failure == SQL_GONE || h->sql.failure == SQL_DENIED;
 	if (missing && create(h, e) == 0 &&
 	    read_part(f, h, part, most, e) == 0) {
 		log_notice("ledger created database=%s section=%s",
@@ -139,11 +138,10 @@ ledger_move(struct forwarder *f, struct host *h, uint32_t server_id,
 	static const char text[] =
 	    "UPDATE " LEDGER_TABLE " SET last_seq = ? WHERE node = ? AND"
 	    " server_id = ? AND part = ? AND last_seq = ?";
-	struct sql_value values[] = {sql_uint64(to),
-	    sql_text(span_of(f->node)), sql_int64(server_id), sql_int64(part),
-	    sql_uint64(from)};
-	struct sql_statement *s = host_execute(
-	    h, span_of(text), values, ARRAY_LENGTH(values), e);
+	struct sql_value values[] = {sql_uint64(to), sql_text(span_of(f->node)),
+	    sql_int64(server_id), sql_int64(part), sql_uint64(from)};
+	struct sql_statement *s =
+	    host_execute(h, span_of(text), values, ARRAY_LENGTH(values), e);
 
 	if (s == NULL)
 		return err_prefix(e, "ledger");
@@ -161,8 +159,8 @@ ledger_begin(struct forwarder *f, struct host *h, uint32_t server_id,
 	struct sql_value values[] = {sql_text(span_of(f->node)),
 	    sql_int64(server_id), sql_int64(part), sql_uint64(seq)};
 
-	if (host_execute(
-		h, span_of(text), values, ARRAY_LENGTH(values), e) == NULL)
+	if (host_execute(h, span_of(text), values, ARRAY_LENGTH(values), e) ==
+	    NULL)
 		return err_prefix(e, "ledger");
 	return 0;
 }

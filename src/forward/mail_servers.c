@@ -37,13 +37,12 @@ mail_servers_find(const struct mail_servers *s, uint32_t id)
 }
 
 static int
-name_database(
-    const struct mail_servers *s, uint32_t id, struct mail_server *server, struct err *e)
+name_database(const struct mail_servers *s, uint32_t id,
+    struct mail_server *server, struct err *e)
 {
 	char name[256];
 
-	(void)snprintf(
-	    name, sizeof(name), "%s-server-%" PRIu32, s->prefix, id);
+	(void)snprintf(name, sizeof(name), "%s-server-%" PRIu32, s->prefix, id);
 	if (sql_quote_name(span_of(name), server->database) != 0)
 		return err_set(e,
 		    "[message_db] prefix: no database can be named %s", name);
@@ -84,8 +83,8 @@ mail_servers_take(struct mail_servers *s, uint32_t id, struct err *e)
 		free(server);
 		return NULL;
 	}
-	memmove(s->list + at + 1, s->list + at,
-	    (s->n - at) * sizeof(s->list[0]));
+	memmove(
+	    s->list + at + 1, s->list + at, (s->n - at) * sizeof(s->list[0]));
 	s->list[at] = server;
 	s->n++;
 	return server;

@@ -60,10 +60,12 @@ struct mail_servers {
 	const char *prefix; /* of the message databases */
 };
 
-struct mail_server *mail_servers_find(const struct mail_servers *s, uint32_t id);
+struct mail_server *mail_servers_find(
+    const struct mail_servers *s, uint32_t id);
 /* Finds or makes it; NULL when there is no memory, or when no database can
  * have that name. */
-struct mail_server *mail_servers_take(struct mail_servers *s, uint32_t id, struct err *e);
+struct mail_server *mail_servers_take(
+    struct mail_servers *s, uint32_t id, struct err *e);
 /* What was read from the ledger or the store is forgotten. */
 void mail_servers_forget_ledger(struct mail_servers *s);
 void mail_servers_forget_replica(struct mail_servers *s);

@@ -8,6 +8,7 @@
 #include "forward/forward.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,7 +53,7 @@ forward_note_error(
 	uint64_t held_back, now = clock_mono_ms();
 
 	(void)log_escape(span_of(e->text), text, sizeof(text));
-	(void)snprintf(f->error, sizeof(f->error), "%s", e->text);
+	(void)snprintf(f->error, sizeof(f->error), "%.255s", e->text);
 	f->state_at_ms = 0;
 	if (log_limit_pass(limit, now, &held_back))
 		log_err("error=%s more=%" PRIu64, text, held_back);
@@ -80,9 +81,8 @@ connect_host(struct forwarder *f, struct host *h, struct log_limit *limit)
 		if (h->session != session) {
 			log_notice("connected section=%s server=%s tls=%s",
 			    h->section, sql_server_version(&h->sql),
-			    sql_cipher(&h->sql)[0] != '\0'
-				? sql_cipher(&h->sql)
-				: "off");
+			    sql_cipher(&h->sql)[0] != '\0' ? sql_cipher(&h->sql)
+							   : "off");
 			*limit = (struct log_limit){0, 0};
 			forward_note_success(f);
 		}
@@ -325,8 +325,8 @@ open_hosts(struct forwarder *f, struct err *e)
 	f->message =
 	    f->targets.same_connection ? &f->main_host : &f->message_host;
 	f->servers.prefix = f->targets.prefix;
-	if (host_open(&f->main_host, &f->library, "[main_db]",
-		&f->targets.main, e) != 0)
+	if (host_open(&f->main_host, &f->library, "[main_db]", &f->targets.main,
+		e) != 0)
 		return -1;
 	if (f->main == f->message)
 		return 0;
@@ -351,8 +351,8 @@ enter_jail(struct process *p, struct err *e)
 {
 	struct forward_jail jail;
 
-	if (forward_enter_jail(
-		&p->config, &p->forwarder.targets, &jail, e) != 0)
+	if (forward_enter_jail(&p->config, &p->forwarder.targets, &jail, e) !=
+	    0)
 		return -1;
 	if (jail.user.fallback && jail.root)
 		log_warn("user missing role=forwarder name=%s: uid %d is used; "
@@ -375,16 +375,15 @@ start(struct process *p, struct err *e)
 		    "mode = mysql for the daemon and the forwarder");
 	f->config = &p->config;
 	(void)tzset();
-	if (sql_quote_name(
-		span_of(p->config.main_db.database), main_name) != 0)
+	if (sql_quote_name(span_of(p->config.main_db.database), main_name) != 0)
 		return err_set(e,
 		    "[main_db] database: no database can be named %s",
 		    p->config.main_db.database);
 	memcpy(f->main_database, main_name, sizeof(main_name));
 	if (watch_signals(p, e) != 0 || find_store_user(p, e) != 0 ||
-	    get_memory(f, e) != 0 || targets_open(&p->config, &f->targets, e) !=
-		0 || sql_library_open(&f->library, e) != 0 ||
-	    open_hosts(f, e) != 0)
+	    get_memory(f, e) != 0 ||
+	    targets_open(&p->config, &f->targets, e) != 0 ||
+	    sql_library_open(&f->library, e) != 0 || open_hosts(f, e) != 0)
 		return -1;
 	resolver_prepare();
 	return enter_jail(p, e);

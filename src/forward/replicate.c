@@ -34,8 +34,7 @@ static int
 end_part(struct parts *p, uint8_t flags, struct err *e)
 {
 	/* Both messages have this shape; a unit test says so. */
-	struct ipc_known_servers body = {
-	    .flags = (uint8_t)(p->flags | flags),
+	struct ipc_known_servers body = {.flags = (uint8_t)(p->flags | flags),
 	    .rows = {p->count, writer_span(&p->rows)}};
 	uint64_t part = hash_bytes(&change_key, writer_span(&p->rows));
 
@@ -184,8 +183,8 @@ put_domains(struct parts *p, struct err *e)
 			continue;
 		(void)sql_cell_int64(&s->cells[2], &ok);
 		(void)sql_cell_int64(&s->cells[3], &ssl);
-		row = (struct ipc_domain_row){(uint32_t)server_id, ok != 0,
-		    ssl != 0, s->cells[1].text};
+		row = (struct ipc_domain_row){
+		    (uint32_t)server_id, ok != 0, ssl != 0, s->cells[1].text};
 		if (put(p, &row, e) != 0)
 			return -1;
 	}

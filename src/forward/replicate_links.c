@@ -51,11 +51,10 @@ static int
 send_links(struct sending *s, struct err *e)
 {
 	const struct mail_server *server = s->server;
-	struct ipc_known_links body = {
-	    .progress = {.server_id = server->id,
-		.low = server->low,
-		.high = server->high,
-		.complete = server->complete},
+	struct ipc_known_links body = {.progress = {.server_id = server->id,
+					   .low = server->low,
+					   .high = server->high,
+					   .complete = server->complete},
 	    .rows = {s->count, writer_span(&s->rows)}};
 
 	s->count = 0;
@@ -65,8 +64,8 @@ send_links(struct sending *s, struct err *e)
 
 /* A row without a token, or with one that no URL holds, is no link. */
 static int
-put_link(struct sending *s, uint64_t id, const struct sql_cell *cells,
-    struct err *e)
+put_link(
+    struct sending *s, uint64_t id, const struct sql_cell *cells, struct err *e)
 {
 	struct ipc_known_link_row row = {.link_id = id};
 	int64_t message_id = 0;
@@ -133,8 +132,7 @@ is_readable(const struct mail_server *server)
 
 static struct sql_statement *
 select_links(struct forwarder *f, const struct mail_server *server,
-    const char *where, const struct sql_value *values, size_t n,
-    struct err *e)
+    const char *where, const struct sql_value *values, size_t n, struct err *e)
 {
 	struct writer w = writer_of(f->text, FORWARD_TEXT_SIZE);
 
@@ -149,8 +147,7 @@ static void
 add_gap(struct mail_server *server, uint64_t id, uint64_t now_ms)
 {
 	if (server->gaps == NULL)
-		server->gaps =
-		    calloc(SERVER_GAPS_MAX, sizeof(server->gaps[0]));
+		server->gaps = calloc(SERVER_GAPS_MAX, sizeof(server->gaps[0]));
 	/* Beyond that a visitor's click finds it. */
 	if (server->gaps != NULL && server->n_gaps < SERVER_GAPS_MAX)
 		server->gaps[server->n_gaps++] =
@@ -169,12 +166,11 @@ first_id(const struct mail_server *server)
 
 /* Newer links: one page. *full says that there may be more. */
 static int
-read_newer(struct forwarder *f, struct mail_server *server, bool *full,
-    struct err *e)
+read_newer(
+    struct forwarder *f, struct mail_server *server, bool *full, struct err *e)
 {
 	uint64_t last = first_id(server), now = clock_mono_ms();
-	struct sql_value values[] = {
-	    sql_uint64(last), sql_int64(PAGE_LINKS)};
+	struct sql_value values[] = {sql_uint64(last), sql_int64(PAGE_LINKS)};
 	struct sql_statement *s = select_links(f, server,
 	    "id > ? ORDER BY id LIMIT ?", values, ARRAY_LENGTH(values), e);
 	struct sending sending = sending_of(f, server);
@@ -223,8 +219,7 @@ is_older(const struct sql_cell *timestamp, int64_t us)
 	for (size_t i = 0; i < whole.len; i++)
 		if (whole.p[i] == '.')
 			whole.len = i;
-	return sql_parse_int64(whole, &seconds) == 0 &&
-	       seconds < us / 1000000;
+	return sql_parse_int64(whole, &seconds) == 0 && seconds < us / 1000000;
 }
 
 /* Older links: one page downwards. */
@@ -234,8 +229,7 @@ read_older(struct forwarder *f, struct mail_server *server, struct err *e)
 	struct sql_value values[] = {
 	    sql_uint64(server->low), sql_int64(PAGE_LINKS)};
 	struct sql_statement *s = select_links(f, server,
-	    "id < ? ORDER BY id DESC LIMIT ?", values, ARRAY_LENGTH(values),
-	    e);
+	    "id < ? ORDER BY id DESC LIMIT ?", values, ARRAY_LENGTH(values), e);
 	struct sending sending = sending_of(f, server);
 	int64_t id, oldest = cutoff_us(f);
 	size_t n = 0;
@@ -297,8 +291,8 @@ read_gaps(struct forwarder *f, struct mail_server *server, struct err *e)
 	int got;
 
 	for (size_t i = 0; i < padded; i++)
-		values[i] = sql_uint64(
-		    server->gaps[i < server->n_gaps ? i : 0].id);
+		values[i] =
+		    sql_uint64(server->gaps[i < server->n_gaps ? i : 0].id);
 	text_repeat(&w, "id IN (?", ",?", padded);
 	writer_text(&w, ")");
 	writer_u8(&w, 0);
@@ -416,8 +410,7 @@ probe(struct forwarder *f, struct mail_server *const *list, size_t n,
 
 		if (sql_cell_int64(&s->cells[0], &id) == 0 &&
 		    sql_cell_int64(&s->cells[1], &newest) == 0 && newest >= 0)
-			server =
-			    mail_servers_find(&f->servers, (uint32_t)id);
+			server = mail_servers_find(&f->servers, (uint32_t)id);
 		if (server != NULL)
 			take_newest(server, (uint64_t)newest);
 	}
@@ -426,8 +419,8 @@ probe(struct forwarder *f, struct mail_server *const *list, size_t n,
 
 /* One bad database spoils the statement of all: then each is asked alone. */
 static int
-probe_carefully(struct forwarder *f, struct mail_server *const *list,
-    size_t n, struct err *e)
+probe_carefully(struct forwarder *f, struct mail_server *const *list, size_t n,
+    struct err *e)
 {
 	if (probe(f, list, n, e) == 0)
 		return 0;
@@ -454,8 +447,7 @@ probe_all(struct forwarder *f, struct err *e)
 			server->unreadable = false;
 		if (is_readable(server))
 			list[n++] = server;
-		if (n == PROBE_DATABASES ||
-		    (n > 0 && i + 1 == f->servers.n)) {
+		if (n == PROBE_DATABASES || (n > 0 && i + 1 == f->servers.n)) {
 			if (probe_carefully(f, list, n, e) != 0)
 				return -1;
 			n = 0;
@@ -519,8 +511,8 @@ has_older(const struct mail_server *server)
 
 /* One failure of one database is its own. */
 static int
-tolerate(struct forwarder *f, struct mail_server *server, int failed,
-    struct err *e)
+tolerate(
+    struct forwarder *f, struct mail_server *server, int failed, struct err *e)
 {
 	return failed == 0 || (feed_is_up(&f->feed) &&
 				  f->message->sql.failure != SQL_OK &&
@@ -540,8 +532,8 @@ read_all_newer(struct forwarder *f, bool *more, struct err *e)
 
 		for (; full && pages < PAGES_A_TURN; pages++) {
 			full = false;
-			if (tolerate(f, server,
-				read_newer(f, server, &full, e), e) != 0)
+			if (tolerate(f, server, read_newer(f, server, &full, e),
+				e) != 0)
 				return -1;
 			forward_search(f);
 		}

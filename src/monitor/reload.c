@@ -6,6 +6,7 @@
  * A second SIGHUP before that makes the first one's workers old ones too.
  */
 #include "monitor/internal.h"
+#include "monitor/monitor.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -311,15 +311,17 @@ static unsigned int
 on_retry(struct store *s, const union ipc_body *body)
 {
 	enum database_result r;
+	unsigned int most = body->retry.most;
 	struct err e = {0};
 	uint64_t n = 0;
 
 	if (!have_spool(s))
 		return 0;
+	if (most > RETRY_EVENTS)
+		most = RETRY_EVENTS;
 	r = spool_begin(&s->spool, &e);
 	if (r == DATABASE_OK)
-		r = spool_retry(
-		    &s->spool, body->retry.server_id, RETRY_EVENTS, &n, &e);
+		r = spool_retry(&s->spool, body->retry.server_id, most, &n, &e);
 	if (r == DATABASE_OK)
 		r = spool_commit(&s->spool, &e);
 	if (r != DATABASE_OK) {
