@@ -14,7 +14,7 @@ import time
 import pytest
 
 from conftest import check_law, wait_for
-from forwarder import (
+from fake_forwarder import (
     ASIDE, FIRST, FORWARDER, FOUND, LAST, NONE, NUMBER, TOOL, UNAVAILABLE,
     UNMATCHED, WRITTEN, Closed, Forwarder, Refused,
 )

@@ -181,8 +181,8 @@ class Forwarder:
         body.end()
         return found
 
-    def retry(self, server_id):
-        self.send("RETRY", struct.pack("<I", server_id))
+    def retry(self, server_id, most=65535):
+        self.send("RETRY", struct.pack("<IH", server_id, most))
         return self.done()
 
     def new_node(self):
