@@ -469,6 +469,20 @@ def step_of_run(line, response):
     )
 
 
+def changed_of_run(state, changed):
+    """Only the columns that changed are named there."""
+    found = {}
+    for message in state.messages[RUNS_SERVER]:
+        columns = changed.get(str(message["id"]))
+        if columns is not None:
+            found[RUNS_SERVER, message["id"]] = {
+                name: symbol(columns.get(name, message[name]))
+                for name in ("loaded", "clicked")
+            }
+    assert len(found) == len(changed), changed
+    return found
+
+
 def load_runs():
     fixtures = {}
     for line in read_lines("runs.jsonl"):
@@ -492,13 +506,7 @@ def load_runs():
             trusted=TRUSTED[generation] + trusted,
             state=state,
             steps=steps,
-            messages={
-                (RUNS_SERVER, int(n)): {
-                    "loaded": symbol(m.get("loaded")),
-                    "clicked": symbol(m.get("clicked")),
-                }
-                for n, m in rows["messages_changed"].items()
-            },
+            messages=changed_of_run(state, rows["messages_changed"]),
         )
         for step in steps:
             understand(step, state, absolute=generation != "1.x")

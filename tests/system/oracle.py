@@ -148,6 +148,8 @@ def json_text(value):
     """JSON as Rails encodes it; FloatText as it stands."""
     if isinstance(value, FloatText):
         return str(value)
+    if isinstance(value, float):
+        return ruby_float(value)
     if isinstance(value, dict):
         inner = (f"{json_text(k)}:{json_text(v)}" for k, v in value.items())
         return "{" + ",".join(inner) + "}"
@@ -160,9 +162,17 @@ def json_text(value):
     return text
 
 
+def ruby_float(number):
+    """The shortest text that is the same number, as Ruby writes it."""
+    text = repr(number)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return text
+
+
 def float_text(decimal_text):
-    """The shortest text of a column's number; NULL is 0.0."""
-    return FloatText(repr(float(decimal_text or 0)))
+    """The text of a column's number; NULL is 0.0."""
+    return FloatText(ruby_float(float(decimal_text or 0)))
 
 
 def spam_status(message):
