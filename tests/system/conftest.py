@@ -241,7 +241,8 @@ class Tracker:
 
     def events(self, *args):
         out = self.cli("events", "--json", *args).stdout
-        return [json.loads(line) for line in out.splitlines()]
+        # Not splitlines(): agents may hold U+2028.
+        return [json.loads(line) for line in out.split("\n") if line]
 
     def status(self):
         return json.loads(self.cli("status", "--json").stdout)
