@@ -153,12 +153,27 @@ class Stack:
         self.wait_servers()
         return self
 
-    def wait_servers(self):
-        """The forwarder has read Postal's servers and told the workers."""
-        wait_for(
-            lambda: self.tracker.get("/no-such-server/x").status == 404,
-            f"the servers\n{self.forwarder.log()}",
-        )
+    def wait_servers(self, status_of=None):
+        """The forwarder has read Postal's servers and told the workers.
+
+        status_of(method, target): how to ask, if not directly. HEAD is not
+        recorded and looks nothing up.
+        """
+        if status_of is None:
+
+            def status_of(method, target):
+                return self.tracker.get(target, method=method).status
+
+        def known():
+            assert self.forwarder.is_running(), self.forwarder.log()
+            return status_of("GET", "/no-such-server/x") == 404 and all(
+                status_of("HEAD", f"/img/{token}/x") == 200
+                for token in self.postal.plain_tokens()
+            )
+
+        wait_for(known, f"the servers\n{self.forwarder.log()}")
+        # Another worker may have answered.
+        wait_for(known, "the servers, again")
 
     def wait_drained(self, seconds=60):
         """Nothing is on its way any more; returns the status."""

@@ -14,6 +14,7 @@ server. What differs between the generations is in GENERATIONS.
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 
@@ -451,7 +452,10 @@ class Postal:
     def ledger(self):
         """Rows of the ledger, of both servers when there are two."""
         rows = []
-        for session in {id(s.server): s for s in (self.main, self.message)}.values():
+        sessions = [self.main]
+        if self.message_server is not self.main_server:
+            sessions.append(self.message)
+        for session in sessions:
             try:
                 rows += session.execute(
                     f"SELECT * FROM {LEDGER}.ledger", as_dict=True
@@ -461,6 +465,17 @@ class Postal:
                 if e.args[0] not in (1049, 1146):
                     raise
         return rows
+
+    def plain_tokens(self):
+        """Tokens of the servers that have a database and can be asked for."""
+        return [
+            token
+            for number, token in self.main.execute(
+                f"SELECT id, token FROM {self._main_table('servers')}"
+            )
+            if re.fullmatch("[A-Za-z0-9-]+", token or "")
+            and self.has_message_database(number)
+        ]
 
     def empty_main(self, *tables):
         for table in tables:

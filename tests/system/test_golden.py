@@ -191,14 +191,15 @@ class Replay:
         self.stack.tracker.start()
         self.stack.forwarder.start()
         self.group, self.state = group_of(case), case.state
-        probe = (
-            b"GET /no-such-server/x HTTP/1.1\r\nHost: a\r\n"
-            b"Connection: close\r\n\r\n"
+        self.stack.wait_servers(self.status_of)
+
+    def status_of(self, method, target):
+        data = (
+            f"{method} {target} HTTP/1.1\r\nHost: a\r\n"
+            "Connection: close\r\n\r\n"
         )
-        wait_for(
-            lambda: self.ask("127.0.0.1", probe).status == 404,
-            f"the servers\n{self.stack.forwarder.log()}",
-        )
+        head = method == "HEAD"
+        return self.ask("127.0.0.1", data.encode(), head).status
 
     # --- the case -------------------------------------------------------
 

@@ -12,6 +12,7 @@ import pymysql
 import pytest
 
 import golden_model
+import test_forward_once
 import oracle
 from golden_cases import load_all
 from golden_compare import compare, hook_of_row, outcome_of
@@ -256,3 +257,82 @@ def test_collations_fold_like_the_oracle(replay):
                 (token,),
             )
             assert rows[0][0] == step.server["id"]
+
+
+def put_event(postal, server, kind, number, agent, at):
+    """One event as it should be written, with its webhook requests."""
+    table = "loads" if kind == "open" else "clicks"
+    row = {"message_id": number, "user_agent": agent, "timestamp": at}
+    if kind == "click":
+        row["link_id"] = number
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    postal.message.execute(
+        f"INSERT INTO {postal.table(server, table)} ({names}) "
+        f"VALUES ({marks})",
+        tuple(row.values()),
+    )
+    column = "clicked = %s" if kind == "click" else (
+        "loaded = COALESCE(loaded, %s)"
+    )
+    postal.message.execute(
+        f"UPDATE {postal.table(server, 'messages')} SET {column} "
+        "WHERE id = %s",
+        (at, number),
+    )
+    event = oracle.OPEN if kind == "open" else oracle.CLICK
+    postal.main.execute(
+        f"INSERT INTO `{postal.database}`.webhook_requests "
+        "(server_id, webhook_id, event, uuid, payload) "
+        f"SELECT server_id, id, %s, UUID(), %s "
+        f"FROM `{postal.database}`.webhooks WHERE server_id = %s",
+        (
+            event,
+            "--- "
+            + yaml_text({"message": {"id": number}, "user_agent": agent}),
+            server,
+        ),
+    )
+
+
+def test_exactly_once_is_counted(server):
+    """What test_forward_once asserts at its end sees one row too many."""
+    once = test_forward_once
+    postal = Postal(server)
+    for number in range(1, once.DATABASES + 1):
+        postal.drop_message_database(number)
+    once.fill(postal)
+    asked = {}
+    for i in range(60):
+        kind = "click" if i % 3 else "open"
+        where = (i % once.DATABASES + 1, i % once.MESSAGES + 1)
+        asked[f"a{i}"] = (kind, *where)
+        put_event(
+            postal, where[0], kind, where[1], f"a{i}", f"{1700000000 + i}.5"
+        )
+    written = once.check_rows(postal, asked, set(asked))
+    assert len(written) == 60
+    once.check_webhooks(postal, asked, written)
+    with pytest.raises(AssertionError, match="missing"):
+        once.check_rows(postal, asked, {*asked, "another"})
+    with pytest.raises(AssertionError):
+        once.check_rows(postal, {**asked, "a1": ("open", 1, 1)}, set())
+    table = postal.table(2, "clicks")
+    postal.message.execute(
+        f"INSERT INTO {table} (message_id, link_id, user_agent, timestamp) "
+        f"SELECT message_id, link_id, user_agent, timestamp FROM {table} "
+        "LIMIT 1"
+    )
+    with pytest.raises(AssertionError, match="twice"):
+        once.check_rows(postal, asked, set(asked))
+    requests = f"`{postal.database}`.webhook_requests"
+    for change in (
+        f"DELETE FROM {requests} ORDER BY id LIMIT 1",
+        f"INSERT INTO {requests} (server_id, webhook_id, event, uuid, "
+        "payload) SELECT server_id, webhook_id, event, UUID(), payload "
+        f"FROM {requests} LIMIT 1",
+        f"UPDATE {requests} SET uuid = 'same'",
+    ):
+        postal.main.execute(change)
+        with pytest.raises(AssertionError):
+            once.check_webhooks(postal, asked, written)
+    postal.close()
