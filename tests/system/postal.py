@@ -12,6 +12,7 @@ server. What differs between the generations is in GENERATIONS.
     settings = postal.forwarder_config(directory)
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -424,6 +425,20 @@ class Postal:
         for event in events or ():
             self.add_webhook_event(webhook_id, event)
         return webhook_id
+
+    def set_all_events(self, webhook_id, value):
+        self.main.execute(
+            f"UPDATE {self._main_table('webhooks')} SET all_events = %s "
+            "WHERE id = %s",
+            (value, webhook_id),
+        )
+
+    @contextlib.contextmanager
+    def transaction(self):
+        """What is done to the main database comes into sight at once."""
+        self.main.execute("START TRANSACTION")
+        yield
+        self.main.execute("COMMIT")
 
     def add_webhook_event(self, webhook_id, event, **columns):
         return self._insert(

@@ -68,6 +68,7 @@ class Replay:
             options=["--innodb-flush-log-at-trx-commit=0"],
         ).start()
         self.installations = {}
+        self.webhooks = {}  # by main database, what it holds
         self.group = None
         self.stack = None
         self.state = None
@@ -111,11 +112,12 @@ class Replay:
             postal.add_server(
                 row.pop("token"), number, database=False, **row
             )
-            if not server["database"]:
-                postal.drop_message_database(number)
-                continue
             if not postal.has_message_database(number):
                 postal.create_message_database(number)
+            if not server["database"]:
+                # It was there once: the grants still are.
+                postal.drop_message_database(number)
+                continue
             postal.empty_message(number, "links", "messages")
             for link in state.links.get(number, []):
                 columns = {
@@ -132,24 +134,8 @@ class Replay:
 
     def put_rows(self, postal, state):
         """What a case finds, beside servers and links."""
-        postal.empty_main("webhooks", "webhook_events", "webhook_requests")
-        for webhook in state.webhooks:
-            columns = dict(webhook)
-            all_events = columns.pop("all_events")
-            postal.add_webhook(
-                columns.pop("server_id"),
-                columns.pop("url"),
-                enabled=columns.pop("enabled"),
-                **columns,
-            )
-            # NULL is another thing than no.
-            postal.main.execute(
-                f"UPDATE `{postal.database}`.webhooks SET all_events = %s "
-                "WHERE id = %s",
-                (all_events, webhook["id"]),
-            )
-        for event in state.webhook_events:
-            postal.add_webhook_event(**event)
+        postal.empty_main("webhook_requests")
+        self.put_webhooks(postal, state)
         for server in state.servers:
             number = server["id"]
             if not server["database"]:
@@ -159,6 +145,28 @@ class Replay:
                 postal.add_message(
                     number, **{c: message[c] for c in MESSAGE_COLUMNS}
                 )
+
+    def put_webhooks(self, postal, state):
+        """At once: the forwarder may read them at any moment."""
+        wanted = json.dumps([state.webhooks, state.webhook_events])
+        if self.webhooks.get(postal.database) == wanted:
+            return
+        self.webhooks[postal.database] = wanted
+        with postal.transaction():
+            postal.empty_main("webhooks", "webhook_events")
+            for webhook in state.webhooks:
+                columns = dict(webhook)
+                all_events = columns.pop("all_events")
+                number = postal.add_webhook(
+                    columns.pop("server_id"),
+                    columns.pop("url"),
+                    enabled=columns.pop("enabled"),
+                    **columns,
+                )
+                # NULL is another thing than no.
+                postal.set_all_events(number, all_events)
+            for event in state.webhook_events:
+                postal.add_webhook_event(**event)
 
     def prepare(self, case):
         postal = self.postal(case.generation)
