@@ -19,6 +19,9 @@ from pathlib import Path
 
 import pytest
 
+import mariadb
+import postal
+
 TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
 # Programs of the tests themselves, beside the daemon in the build folder.
 PROGRAMS = os.environ.get("PROGRAMS", "build")
@@ -241,7 +244,8 @@ class Tracker:
 
     def events(self, *args):
         out = self.cli("events", "--json", *args).stdout
-        return [json.loads(line) for line in out.splitlines()]
+        # Not splitlines(): agents may hold U+2028.
+        return [json.loads(line) for line in out.split("\n") if line]
 
     def status(self):
         return json.loads(self.cli("status", "--json").stdout)
@@ -371,6 +375,50 @@ def tracker(make_tracker):
         "the workers to know the server",
     )
     return t
+
+
+@pytest.fixture
+def make_mariadb(work):
+    """make_mariadb(strict=…, options=…) gives a running server."""
+    made = []
+
+    def make(**kwargs):
+        directory = work / f"mariadb{len(made)}"
+        made.append(mariadb.MariaDB(directory, **kwargs))
+        return made[-1].start()
+
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def make_stack(work, make_mariadb):
+    """make_stack() gives MariaDB and Postal, tracker and forwarder unstarted.
+
+    main, message: servers to use (message: a host of its own); generation:
+    of the schema; the rest goes to Stack.
+    """
+    # It uses the classes of this file.
+    from forwarder import Stack
+
+    made = []
+
+    def make(main=None, message=None, generation="3.x", **kwargs):
+        directory = work / f"s{len(made)}"
+        db = postal.Postal(main or make_mariadb(), message, generation)
+        made.append(Stack(directory, db, **kwargs))
+        return made[-1]
+
+    yield make
+    errors = []
+    for stack in made:
+        try:
+            stack.finish()
+        except AssertionError as e:
+            errors.append(str(e))
+        stack.postal.close()
+    assert not errors, "\n".join(errors)
 
 
 @pytest.fixture(scope="session", autouse=True)
