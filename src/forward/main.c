@@ -40,6 +40,7 @@ struct process {
 	struct notify notify;
 	int signals_fd;
 	bool ready; /* said so */
+	uint64_t watchdog_at_ms;
 	bool stopping;
 };
 
@@ -172,20 +173,30 @@ earlier(uint64_t a, uint64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* When something is due that no descriptor announces. */
 static uint64_t
 next_due(const struct forwarder *f, uint64_t retry_ms)
 {
 	uint64_t next = earlier(retry_ms, f->state_at_ms);
+	bool main = sql_is_open(&f->main->sql);
+	bool message = sql_is_open(&f->message->sql);
 
 	if (!feed_is_up(&f->feed))
 		return f->feed_try_ms;
-	next = earlier(next, f->links_at_ms);
-	next = earlier(next, f->servers_at_ms);
-	if (!sql_is_open(&f->main->sql))
+	if (!main)
 		next = earlier(next, f->main->next_try_ms);
-	if (!sql_is_open(&f->message->sql))
+	if (!message)
 		next = earlier(next, f->message->next_try_ms);
+	if (!main || !message)
+		return next;
+	next = earlier(next, later(f->links_at_ms, f->replicate_try_ms));
+	next = earlier(next, later(f->servers_at_ms, f->replicate_try_ms));
 	if (f->feed.due)
 		next = earlier(next, f->drain_try_ms);
 	return next;
@@ -286,6 +297,22 @@ wait_until(struct process *p, uint64_t due_ms)
 	take_signals(p);
 }
 
+/* A database that takes its time is no reason to be restarted; a turn has a
+ * bound. Returns when the next turn has to be at the latest. */
+static uint64_t
+feed_watchdog(struct process *p, uint64_t due_ms)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (p->notify.watchdog_ms == 0)
+		return due_ms;
+	if (now >= p->watchdog_at_ms) {
+		notify_send(&p->notify, "WATCHDOG=1");
+		p->watchdog_at_ms = now + p->notify.watchdog_ms;
+	}
+	return due_ms < p->watchdog_at_ms ? due_ms : p->watchdog_at_ms;
+}
+
 static void
 serve(struct process *p)
 {
@@ -299,10 +326,7 @@ serve(struct process *p)
 			notify_send(
 			    &p->notify, "READY=1\nSTATUS=forwarding events");
 		}
-		/* Postal's servers may take their time: that is no reason to
-		 * be restarted. */
-		notify_send(&p->notify, "WATCHDOG=1");
-		wait_until(p, due_ms);
+		wait_until(p, feed_watchdog(p, due_ms));
 	}
 }
 

@@ -76,5 +76,6 @@ void
 notify_send(const struct notify *n, const char *state)
 {
 	if (n->fd >= 0)
-		(void)send(n->fd, state, strlen(state), MSG_NOSIGNAL);
+		(void)send(
+		    n->fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
