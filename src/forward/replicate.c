@@ -12,6 +12,8 @@
 
 #define SERVERS_EVERY_MS 5000
 #define DOMAINS_EVERY_MS 30000
+/* Characters of a token that is not ASCII. */
+#define FOLDED_MAX (SQL_COLUMNS_MAX - 1)
 /* Room for the message's own fields in front of its rows. */
 #define ROWS_SIZE (IPC_RECORD_MAX - 16)
 
@@ -103,6 +105,61 @@ take_server(struct forwarder *f, const struct sql_cell *cells, struct err *e)
 	return 0;
 }
 
+static bool
+is_ascii(const struct mail_server *server)
+{
+	for (size_t i = 0; i < server->token_len; i++)
+		if (server->token[i] >= 0x80)
+			return false;
+	return true;
+}
+
+/*
+ * A token with letters that are not ASCII is found by the ASCII letters that
+ * its column's collation takes for equal, if there are any; only the database
+ * knows those. No generator of Postal makes such tokens.
+ */
+static int
+fold_token(struct forwarder *f, struct mail_server *server, struct err *e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	struct writer w = writer_of(f->text, FORWARD_TEXT_SIZE);
+	struct sql_value id = sql_int64(server->id);
+	char part[64];
+	struct sql_statement *s;
+	int64_t at;
+
+	for (int i = 1; i <= FOLDED_MAX; i++) {
+		(void)snprintf(part, sizeof(part),
+		    "%sFIELD(SUBSTRING(token, %d, 1)", i == 1 ? "SELECT " : ",",
+		    i);
+		writer_text(&w, part);
+		for (const char *c = letters; *c != '\0'; c++) {
+			writer_text(&w, ",'");
+			writer_u8(&w, (uint8_t)*c);
+			writer_text(&w, "'");
+		}
+		writer_text(&w, ")");
+	}
+	writer_text(&w, ", CHAR_LENGTH(token) FROM servers WHERE id = ?");
+	s = host_execute(f->main, writer_span(&w), &id, 1, e);
+	server->token_len = 0;
+	if (s == NULL || sql_fetch(s, e) != 1 ||
+	    sql_cell_int64(&s->cells[FOLDED_MAX], &at) != 0)
+		return s == NULL ? -1 : 0;
+	for (int i = 0; at <= FOLDED_MAX && i < at; i++) {
+		int64_t letter = 0;
+
+		if (sql_cell_int64(&s->cells[i], &letter) != 0 || letter < 1) {
+			server->token_len = 0;
+			break;
+		}
+		server->token[server->token_len++] =
+		    (uint8_t)letters[letter - 1];
+	}
+	return 0;
+}
+
 static int
 read_servers(struct forwarder *f, struct err *e)
 {
@@ -116,6 +173,11 @@ read_servers(struct forwarder *f, struct err *e)
 		f->servers.list[i]->present = false;
 	while ((got = sql_fetch(s, e)) == 1)
 		if (take_server(f, s->cells, e) != 0)
+			return -1;
+	for (size_t i = 0; got == 0 && i < f->servers.n; i++)
+		if (f->servers.list[i]->present &&
+		    !is_ascii(f->servers.list[i]) &&
+		    fold_token(f, f->servers.list[i], e) != 0)
 			return -1;
 	return got;
 }

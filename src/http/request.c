@@ -155,6 +155,17 @@ is_version(struct span v)
 	       v.p[6] == '.' && is_digit(v.p[7]);
 }
 
+static bool
+is_too_long(struct span target)
+{
+	const uint8_t *query =
+	    target.len == 0 ? NULL : memchr(target.p, '?', target.len);
+	size_t path = query == NULL ? target.len : (size_t)(query - target.p);
+
+	return target.len > HTTP_TARGET_MAX || path > HTTP_PATH_MAX ||
+	       target.len - path > HTTP_QUERY_MAX + 1;
+}
+
 static int
 parse_request_line(struct http_request *r, struct span line)
 {
@@ -179,7 +190,7 @@ parse_request_line(struct http_request *r, struct span line)
 	status = parse_method(r, method);
 	if (status != 0)
 		return status;
-	if (r->target.len > HTTP_TARGET_MAX)
+	if (is_too_long(r->target))
 		return 414;
 	if (!is_target(r->target, r->method))
 		return 400;

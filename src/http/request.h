@@ -19,7 +19,11 @@
 
 #include "base/span.h"
 
-#define HTTP_TARGET_MAX 8192
+/* The limits of Postal's own server: of the path, of the query behind it, and
+ * of both together. */
+#define HTTP_PATH_MAX 8192
+#define HTTP_QUERY_MAX 10240
+#define HTTP_TARGET_MAX 12288
 #define HTTP_FIELDS_MAX 100
 /* Lines of X-Forwarded-For that are kept, the last ones; the ones before
  * them are as if they were garbage. */

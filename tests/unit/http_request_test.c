@@ -243,6 +243,48 @@ static const struct {
     {0, 10, 99, LIMIT, 431},
 };
 
+/* A path of so many bytes, and a query behind it; SIZE_MAX: none. */
+static const struct {
+	size_t path, query;
+	int status;
+} targets[] = {
+    {HTTP_PATH_MAX, SIZE_MAX, 0},
+    {HTTP_PATH_MAX + 1, SIZE_MAX, 414},
+    {HTTP_PATH_MAX + 1, 1, 414},
+    {100, HTTP_QUERY_MAX, 0},
+    {100, HTTP_QUERY_MAX + 1, 414},
+    {HTTP_PATH_MAX, HTTP_TARGET_MAX - HTTP_PATH_MAX - 1, 0},
+    {HTTP_PATH_MAX, HTTP_TARGET_MAX - HTTP_PATH_MAX, 414},
+};
+
+static void
+test_long_targets(void **state)
+{
+	static char buffer[32768];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(targets); i++) {
+		struct writer w = writer_of(buffer, sizeof(buffer));
+		struct http_request r;
+
+		writer_text(&w, "GET /");
+		for (size_t n = 1; n < targets[i].path; n++)
+			writer_u8(&w, 'a');
+		if (targets[i].query != SIZE_MAX)
+			writer_u8(&w, '?');
+		for (size_t n = 0;
+		     targets[i].query != SIZE_MAX && n < targets[i].query; n++)
+			writer_u8(&w, 'b');
+		writer_text(&w, " HTTP/1.1\r\nHost: a\r\n\r\n");
+		assert_false(w.full);
+		http_request_init(&r);
+		assert_int_equal(http_request_parse(&r, writer_span(&w), LIMIT),
+		    targets[i].status == 0 ? HTTP_PARSE_DONE
+					   : HTTP_PARSE_WRONG);
+		assert_int_equal(r.status, targets[i].status);
+	}
+}
+
 static void
 test_sizes(void **state)
 {
@@ -310,6 +352,7 @@ main(void)
 	    cmocka_unit_test(test_agent_absent_and_empty),
 	    cmocka_unit_test(test_nul_in_value),
 	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_long_targets),
 	    cmocka_unit_test(test_last_forwarded_lines_are_kept),
 	    cmocka_unit_test(test_what_is_wrong_early_is_said_early),
 	};
