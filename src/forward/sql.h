@@ -4,8 +4,8 @@
  * Blocking, with a bound on every wait. Values are always bound, never part
  * of a statement's text. After a failure `failure` and `number` of the
  * connection say of which kind it was (failure.h), and the struct err holds
- * one line for the log; the server's own words in it are cut, and come from
- * outside: escape them. One thread; one statement's rows at a time or many,
+ * one line for the log; the server's own words in it are cut, with `?` for all
+ * that is not printable ASCII. One thread; one statement's rows at a time or many,
  * because results are fetched whole when a statement is executed.
  */
 #ifndef FORWARD_SQL_H

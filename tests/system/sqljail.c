@@ -12,6 +12,7 @@
  *     echo TEXT         SELECT ? of a text, a number, a decimal, a NULL
  *     many N TABLE      one INSERT of N rows (id, note)
  *     long N            SELECT of a text of N bytes between short ones
+ *     wait SECONDS      bound of connecting and of silence, from now on
  *     try CALL [PATH]   a system call that the jail has an opinion on
  *     quit
  *
@@ -284,6 +285,14 @@ do_try(char *arguments)
 		(void)printf("refused %s\n", strerrorname_np(errno));
 }
 
+static void
+do_wait(const char *seconds)
+{
+	all.targets.main.connect_timeout_s = (unsigned int)atoi(seconds);
+	all.targets.main.io_timeout_s = (unsigned int)atoi(seconds);
+	(void)printf("ok\n");
+}
+
 /* --- the whole --------------------------------------------------------- */
 
 static void
@@ -310,6 +319,8 @@ do_line(char *line)
 		do_many(rest);
 	else if (strcmp(line, "long") == 0)
 		do_long(rest);
+	else if (strcmp(line, "wait") == 0)
+		do_wait(rest);
 	else if (strcmp(line, "try") == 0)
 		do_try(rest);
 	else
