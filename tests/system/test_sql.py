@@ -47,9 +47,14 @@ class Jail:
         self.first = self.process.stdout.readline().strip()
 
     def ask(self, line):
+        """The answer; "" when the process ended, or was too slow for us."""
+        watchdog = threading.Timer(2 * WAIT_SECONDS, self.process.kill)
+        watchdog.start()
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline().rstrip("\n")
+        answer = self.process.stdout.readline().rstrip("\n")
+        watchdog.cancel()
+        return answer
 
     def connect(self, which="main"):
         answer = self.ask(f"connect {which}")
@@ -183,13 +188,18 @@ class NameServer:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind((address, 53))
         self.asked = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.sock.sendto(b"", self.sock.getsockname())
+        self.thread.join(WAIT_SECONDS)
+        self.sock.close()
 
     def serve(self):
         while True:
-            try:
-                query, peer = self.sock.recvfrom(4096)
-            except OSError:
+            query, peer = self.sock.recvfrom(4096)
+            if not query:
                 return
             end = query.index(b"\0", 12) + 5
             kind = struct.unpack("!H", query[end - 4 : end - 2])[0]
@@ -223,7 +233,7 @@ def test_names_come_from_a_name_server(work, db):
         new.write_text("nameserver 127.9.8.7\n")
         new.rename(etc / "resolv.conf")
         jail.connect()
-    server.sock.close()
+    server.stop()
     assert {kind for _, kind in server.asked} == {1, 28}
 
 
@@ -405,7 +415,9 @@ class FakeServer:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.seen = b""
-        self.thread = threading.Thread(target=self.serve, args=(talk,))
+        self.thread = threading.Thread(
+            target=self.serve, args=(talk,), daemon=True
+        )
         self.thread.start()
 
     def packet(self, number, body):
