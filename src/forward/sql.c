@@ -259,6 +259,7 @@ sql_connect(struct sql *c, const struct sql_target *t, struct err *e)
 		return sql_fail_here(c, SQL_LOST);
 	}
 	c->broken = false;
+	c->serial++;
 	if (start_connection(c, t, e) != 0) {
 		sql_close(c);
 		return -1;

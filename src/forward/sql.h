@@ -52,6 +52,7 @@ struct sql {
 	enum sql_failure failure;
 	unsigned int number; /* the server's or the library's; 0: ours */
 	bool broken;	     /* a call ended in SQL_LOST */
+	uint64_t serial;     /* counts connections */
 };
 
 /* library: opened, and there as long as the connection. */
@@ -117,6 +118,7 @@ struct sql_cell {
 
 struct sql_statement {
 	struct sql *connection;
+	uint64_t serial; /* the connection's when it was prepared */
 	struct st_mysql_stmt *handle; /* NULL: not prepared */
 	size_t n_parameters, n_columns;
 	struct st_mysql_bind *parameters; /* n_parameters */
@@ -138,7 +140,8 @@ int sql_prepare(
 /*
  * Executes with n values, which have to be as many as the text has `?`, and
  * fetches the whole result into memory: use LIMIT. Gives up the result of the
- * last execution.
+ * last execution. A statement of an earlier connection is SQL_LOST, and the
+ * present connection stays as it is: clear and prepare it again.
  */
 int sql_execute(struct sql_statement *s, const struct sql_value *values,
     size_t n, struct err *e);

@@ -181,6 +181,14 @@ def test_a_server_that_closed_the_connection(work, db):
         assert re.match(r"failed lost (1927|20\d\d) ", jail.ask("text BEGIN"))
 
 
+def test_a_statement_of_an_earlier_connection(work, db):
+    with Jail(work, **tcp(db)) as jail:
+        jail.connect()
+        answer = jail.ask("stale main")
+        assert answer == "failed lost 0 the statement is of an earlier connection"
+        assert jail.ask("query SELECT 1").startswith("ok 1;")
+
+
 class NameServer:
     """Answers every A with 127.0.0.1 and every AAAA with ::1, over UDP."""
 
