@@ -13,7 +13,8 @@
 enum sql_failure {
 	SQL_OK,
 	SQL_LOST,     /* the connection is gone, or could not be made */
-	SQL_RETRY,    /* undone by the server; the same again may work */
+	SQL_RETRY,    /* ROLLBACK, and the same again may work (1205 undoes
+		       * the statement only, 1213 the transaction) */
 	SQL_GONE,     /* no such database, table or column */
 	SQL_DENIED,   /* login or grants */
 	SQL_DATA,     /* this row cannot be stored as it is */

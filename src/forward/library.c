@@ -81,7 +81,7 @@ find_symbols(struct sql_library *l, struct err *e)
 static int
 open_first(struct sql_library *l, struct err *e)
 {
-	const char *why = NULL;
+	char why[256] = "";
 
 	for (size_t i = 0; i < ARRAY_LENGTH(sonames); i++) {
 		l->handle = dlopen(sonames[i].soname, RTLD_NOW | RTLD_LOCAL);
@@ -89,14 +89,15 @@ open_first(struct sql_library *l, struct err *e)
 		l->flavour = sonames[i].flavour;
 		if (l->handle != NULL)
 			return 0;
-		if (why == NULL)
-			why = dlerror();
+		/* The next dlopen frees the text of this one. */
+		if (why[0] == '\0')
+			(void)snprintf(why, sizeof(why), "%s", dlerror());
 	}
 	return err_set(e,
 	    "there is no MySQL client library; install libmariadb3 (Debian, "
 	    "Ubuntu), mariadb-connector-c (Fedora, RHEL) or libmariadb3 "
 	    "(SUSE) (%.200s)",
-	    why != NULL ? why : "not found");
+	    why);
 }
 
 /* MYSQL_CLIENT_AUTHENTICATION_PLUGIN of both vendors. */

@@ -74,6 +74,7 @@ struct sql_library {
 	void *handle;	    /* NULL: not opened */
 	const char *soname; /* the one that was found */
 	enum sql_flavour flavour;
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration. */
 #define SQL_POINTER(result, name, parameters) result(*name) parameters;
 	struct {
 		SQL_FUNCTIONS(SQL_POINTER)

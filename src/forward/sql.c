@@ -28,20 +28,34 @@ enum { SSL_MODE_PREFER = 2, SSL_MODE_IDENTITY = 5 };
 /* Do not touch the handler of SIGPIPE around each call: we ignore it. */
 #define IGNORE_SIGPIPE 4096UL
 #define CHARSET "utf8mb4"
-#define SERVER_TEXT_MOST 300
+#define SERVER_TEXT_SIZE 300
 
 /* --- failures ---------------------------------------------------------- */
+
+/* What a server says may hold anything, an end of line for instance. */
+static void
+make_printable(const char *from, char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (; *from != '\0' && used < size - 1; from++)
+		text[used++] = *from >= ' ' && *from <= '~' ? *from : '?';
+	text[used] = '\0';
+}
 
 int
 sql_fail(struct sql *c, unsigned int number, const char *text, const char *what,
     struct err *e)
 {
+	char shown[SERVER_TEXT_SIZE];
+
 	c->number = number;
 	c->failure = number == 0 ? SQL_OTHER : sql_classify(number);
 	if (c->failure == SQL_LOST)
 		c->broken = true;
-	return err_set(e, "%s: %.*s (error %u)", what, SERVER_TEXT_MOST,
-	    text != NULL && text[0] != '\0' ? text : "no reason given", number);
+	make_printable(text != NULL ? text : "", shown, sizeof(shown));
+	return err_set(e, "%s: %s (error %u)", what,
+	    shown[0] != '\0' ? shown : "no reason given", number);
 }
 
 int
@@ -245,6 +259,7 @@ sql_connect(struct sql *c, const struct sql_target *t, struct err *e)
 		return sql_fail_here(c, SQL_LOST);
 	}
 	c->broken = false;
+	c->serial++;
 	if (start_connection(c, t, e) != 0) {
 		sql_close(c);
 		return -1;

@@ -4,8 +4,8 @@
  * Blocking, with a bound on every wait. Values are always bound, never part
  * of a statement's text. After a failure `failure` and `number` of the
  * connection say of which kind it was (failure.h), and the struct err holds
- * one line for the log; the server's own words in it are cut, and come from
- * outside: escape them. One thread; one statement's rows at a time or many,
+ * one line for the log; the server's own words in it are cut, with `?` for all
+ * that is not printable ASCII. One thread; one statement's rows at a time or many,
  * because results are fetched whole when a statement is executed.
  */
 #ifndef FORWARD_SQL_H
@@ -52,6 +52,7 @@ struct sql {
 	enum sql_failure failure;
 	unsigned int number; /* the server's or the library's; 0: ours */
 	bool broken;	     /* a call ended in SQL_LOST */
+	uint64_t serial;     /* counts connections */
 };
 
 /* library: opened, and there as long as the connection. */
@@ -117,6 +118,7 @@ struct sql_cell {
 
 struct sql_statement {
 	struct sql *connection;
+	uint64_t serial; /* the connection's when it was prepared */
 	struct st_mysql_stmt *handle; /* NULL: not prepared */
 	size_t n_parameters, n_columns;
 	struct st_mysql_bind *parameters; /* n_parameters */
@@ -138,7 +140,8 @@ int sql_prepare(
 /*
  * Executes with n values, which have to be as many as the text has `?`, and
  * fetches the whole result into memory: use LIMIT. Gives up the result of the
- * last execution.
+ * last execution. A statement of an earlier connection is SQL_LOST, and the
+ * present connection stays as it is: clear and prepare it again.
  */
 int sql_execute(struct sql_statement *s, const struct sql_value *values,
     size_t n, struct err *e);

@@ -144,7 +144,7 @@ sql_prepare(
 {
 	const struct sql_library *l = c->library;
 
-	*s = (struct sql_statement){.connection = c};
+	*s = (struct sql_statement){.connection = c, .serial = c->serial};
 	if (!sql_is_open(c)) {
 		(void)err_set(e, "not connected to the database");
 		return sql_fail_here(c, SQL_LOST);
@@ -192,6 +192,10 @@ sql_execute(struct sql_statement *s, const struct sql_value *values, size_t n,
 
 	if (s->handle == NULL || !sql_is_open(s->connection)) {
 		(void)err_set(e, "not connected to the database");
+		return sql_fail_here(s->connection, SQL_LOST);
+	}
+	if (s->serial != s->connection->serial) {
+		(void)err_set(e, "the statement is of an earlier connection");
 		return sql_fail_here(s->connection, SQL_LOST);
 	}
 	if (n != s->n_parameters) {

@@ -12,6 +12,8 @@
  *     echo TEXT         SELECT ? of a text, a number, a decimal, a NULL
  *     many N TABLE      one INSERT of N rows (id, note)
  *     long N            SELECT of a text of N bytes between short ones
+ *     stale main        a statement that outlives its connection
+ *     wait SECONDS      bound of connecting and of silence, from now on
  *     try CALL [PATH]   a system call that the jail has an opinion on
  *     quit
  *
@@ -284,6 +286,31 @@ do_try(char *arguments)
 		(void)printf("refused %s\n", strerrorname_np(errno));
 }
 
+static void
+do_stale(const char *which)
+{
+	struct sql_statement s = {.handle = NULL};
+	struct err e = {0};
+
+	(void)which;
+	if (sql_prepare(&all.sql, span_of("SELECT 1"), &s, &e) != 0 ||
+	    sql_execute(&s, NULL, 0, &e) != 0 ||
+	    sql_connect(&all.sql, &all.targets.main, &e) != 0 ||
+	    sql_execute(&s, NULL, 0, &e) != 0)
+		say_failure(&e);
+	else
+		(void)printf("ok\n");
+	sql_statement_clear(&s);
+}
+
+static void
+do_wait(const char *seconds)
+{
+	all.targets.main.connect_timeout_s = (unsigned int)atoi(seconds);
+	all.targets.main.io_timeout_s = (unsigned int)atoi(seconds);
+	(void)printf("ok\n");
+}
+
 /* --- the whole --------------------------------------------------------- */
 
 static void
@@ -310,6 +337,10 @@ do_line(char *line)
 		do_many(rest);
 	else if (strcmp(line, "long") == 0)
 		do_long(rest);
+	else if (strcmp(line, "stale") == 0)
+		do_stale(rest);
+	else if (strcmp(line, "wait") == 0)
+		do_wait(rest);
 	else if (strcmp(line, "try") == 0)
 		do_try(rest);
 	else
