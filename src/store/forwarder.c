@@ -1,11 +1,10 @@
 /*
- * forwarder.c - the forwarder's channel: events out, Postal's tables in
+ * forwarder.c - the forwarder's channel, and Postal's tables that come over it
  *
  * Runs in the store. The forwarder asks and is answered, one question at a
- * time; only committed events are handed out, and what it says of them is on
- * stable storage before the answer leaves. It speaks with the outside, so it
- * is the weaker side: a rule that it breaks ends its channel, and it connects
- * again by itself.
+ * time; drain.c answers what it asks of events. It speaks with the outside, so
+ * it is the weaker side: a rule that it breaks ends its channel, and it
+ * connects again by itself.
  */
 #include "store/internal.h"
 
@@ -18,8 +17,6 @@
 
 /* Of one round; the rest waits in the socket. */
 #define MESSAGES_A_ROUND 16
-/* Events that become due again with one RETRY. */
-#define RETRY_EVENTS 500
 /* Room for a message's own fields in front of its rows. */
 #define ROWS_SIZE (IPC_RECORD_MAX - 16)
 
@@ -59,8 +56,8 @@ part_from(struct store *s, const struct ipc_message *m, unsigned int breach)
 	forwarder_end(s, ipc_breach_text(breach));
 }
 
-static void
-answer(struct store *s, enum ipc_type type, const void *body)
+void
+forwarder_answer(struct store *s, enum ipc_type type, const void *body)
 {
 	if (!forwarder_is_connected(s))
 		return;
@@ -75,288 +72,21 @@ answer(struct store *s, enum ipc_type type, const void *body)
 	}
 }
 
-static void
-done(struct store *s, uint64_t n)
+void
+forwarder_done(struct store *s, uint64_t n)
 {
 	struct ipc_done body = {n};
 
-	answer(s, IPC_DONE, &body);
+	forwarder_answer(s, IPC_DONE, &body);
 }
 
-static void
-refuse(struct store *s, const char *reason)
+void
+forwarder_refuse(struct store *s, const char *reason)
 {
 	struct ipc_refusal body = {
 	    span_of(reason[0] != '\0' ? reason : "the spool is not open")};
 
-	answer(s, IPC_REFUSAL, &body);
-}
-
-/* --- events: the spool ------------------------------------------------- */
-
-/* Commits what is open. False after a refusal: there is no spool. */
-static bool
-have_spool(struct store *s)
-{
-	keep_commit(s);
-	if (spool_is_open(&s->spool))
-		return true;
-	refuse(s, s->reason);
-	return false;
-}
-
-/* Nothing half done; a damaged spool is put aside, which ends the channel. */
-static void
-spool_failed(struct store *s, enum database_result r, const struct err *e)
-{
-	char reason[256];
-
-	spool_rollback(&s->spool);
-	keep_describe(s, e, reason, sizeof(reason));
-	refuse(s, reason);
-	if (r == DATABASE_DAMAGED)
-		keep_replace_spool(s, e);
-}
-
-static void
-welcome(struct store *s)
-{
-	struct ipc_welcome body = {
-	    .start_seq = s->spool.start_seq, .last_seq = s->spool.now.last_seq};
-
-	memcpy(body.node, s->spool.node, sizeof(body.node));
-	answer(s, IPC_WELCOME, &body);
-}
-
-struct due {
-	struct writer rows;
-	uint16_t count;
-};
-
-static bool
-put_due(void *owner, const struct spool_row *row)
-{
-	struct ipc_due_row out = {row->seq, row->event};
-	struct due *due = owner;
-
-	if (ipc_put(&due->rows, &ipc_due_row_record, &out) != 0)
-		return false;
-	due->count++;
-	return true;
-}
-
-/* Answers with what is due; false: nothing is, and nothing was said. */
-static bool
-send_due(struct store *s, const struct ipc_due_get *get, bool may_be_empty)
-{
-	struct due due = {writer_of(s->page, ROWS_SIZE), 0};
-	struct ipc_due body;
-	enum database_result r;
-	struct err e = {0};
-
-	r = spool_page(&s->spool, get->after_seq, get->most, put_due, &due, &e);
-	if (r != DATABASE_OK) {
-		spool_failed(s, r, &e);
-		return true;
-	}
-	if (due.count == 0 && !may_be_empty)
-		return false;
-	body.rows = (struct ipc_list){due.count, writer_span(&due.rows)};
-	answer(s, IPC_DUE, &body);
-	return true;
-}
-
-static unsigned int
-on_due_get(struct store *s, const union ipc_body *body)
-{
-	struct forwarder *f = &s->forwarder;
-
-	/* The last question counts; one that waited gets no answer. */
-	f->waits = false;
-	if (!have_spool(s))
-		return 0;
-	f->waits_for = body->due_get;
-	f->waits = !send_due(s, &f->waits_for, body->due_get.wait == 0);
-	return 0;
-}
-
-void
-forwarder_committed(struct store *s)
-{
-	struct forwarder *f = &s->forwarder;
-
-	if (!forwarder_is_connected(s) || !f->waits ||
-	    !spool_is_open(&s->spool) || s->spool.in_transaction)
-		return;
-	if (send_due(s, &f->waits_for, false))
-		f->waits = false;
-}
-
-/* Only events that there are, or were. */
-static unsigned int
-check_settle(const struct store *s, const struct ipc_settle *settle)
-{
-	struct cursor c = cursor_of(settle->rows.records);
-	uint64_t last = s->spool.now.last_seq;
-	struct ipc_settle_row row;
-
-	for (size_t i = 0; i < settle->rows.count; i++) {
-		ipc_next(&c, &ipc_settle_row_record, &row);
-		if (row.seq > last || row.n > last - row.seq + 1)
-			return IPC_BREACH_FORM;
-	}
-	return 0;
-}
-
-static enum database_result
-settle_rows(struct store *s, const struct ipc_settle *settle, struct err *e)
-{
-	static const enum spool_outcome outcomes[] = {
-	    [IPC_OUTCOME_WRITTEN] = SPOOL_WRITTEN,
-	    [IPC_OUTCOME_UNMATCHED] = SPOOL_UNMATCHED,
-	    [IPC_OUTCOME_ASIDE] = SPOOL_ASIDE,
-	};
-	struct spool_aside aside = {
-	    settle->reason, settle->retry != 0, clock_wall_us()};
-	struct cursor c = cursor_of(settle->rows.records);
-	struct ipc_settle_row row;
-	enum database_result r = spool_begin(&s->spool, e);
-
-	if (aside.reason.len == 0)
-		aside.reason = span_of("");
-	for (size_t i = 0; r == DATABASE_OK && i < settle->rows.count; i++) {
-		ipc_next(&c, &ipc_settle_row_record, &row);
-		r = spool_settle(&s->spool, row.seq, row.n,
-		    outcomes[settle->outcome], &aside, e);
-	}
-	if (r == DATABASE_OK)
-		r = spool_commit(&s->spool, e);
-	return r;
-}
-
-static unsigned int
-on_settle(struct store *s, const union ipc_body *body)
-{
-	enum database_result r;
-	unsigned int breach;
-	struct err e = {0};
-
-	if (!have_spool(s))
-		return 0;
-	breach = check_settle(s, &body->settle);
-	if (breach != 0)
-		return breach;
-	r = settle_rows(s, &body->settle, &e);
-	if (r == DATABASE_OK)
-		done(s, body->settle.rows.count);
-	else
-		spool_failed(s, r, &e);
-	return 0;
-}
-
-/* --- events: set aside ------------------------------------------------- */
-
-struct asides {
-	struct writer rows;
-	struct ipc_list *list;
-	uint16_t most;
-};
-
-static void
-put_aside_sum(void *owner, const struct spool_aside_sum *sum)
-{
-	struct asides *a = owner;
-	struct ipc_aside_row row = {
-	    sum->server_id, sum->n, sum->retry, sum->reason};
-
-	if (row.reason.len > IPC_REASON_MAX)
-		row.reason.len = IPC_REASON_MAX;
-	if (a->list->count < a->most &&
-	    ipc_put(&a->rows, &ipc_aside_row_record, &row) == 0)
-		a->list->count++;
-}
-
-enum database_result
-forwarder_list_asides(
-    struct store *s, uint16_t most, struct ipc_list *list, struct err *e)
-{
-	struct asides a = {writer_of(s->page, ROWS_SIZE), list, most};
-	enum database_result r;
-
-	*list = (struct ipc_list){0, {NULL, 0}};
-	r = spool_aside_sums(&s->spool, put_aside_sum, &a, e);
-	list->records = writer_span(&a.rows);
-	return r;
-}
-
-static unsigned int
-on_aside_get(struct store *s, const union ipc_body *body)
-{
-	enum database_result r;
-	struct ipc_aside out;
-	struct err e = {0};
-
-	(void)body;
-	if (!have_spool(s))
-		return 0;
-	r = forwarder_list_asides(s, UINT16_MAX, &out.rows, &e);
-	if (r == DATABASE_OK)
-		answer(s, IPC_ASIDE, &out);
-	else
-		spool_failed(s, r, &e);
-	return 0;
-}
-
-static unsigned int
-on_retry(struct store *s, const union ipc_body *body)
-{
-	enum database_result r;
-	struct err e = {0};
-	uint64_t n = 0;
-
-	if (!have_spool(s))
-		return 0;
-	r = spool_begin(&s->spool, &e);
-	if (r == DATABASE_OK)
-		r = spool_retry(
-		    &s->spool, body->retry.server_id, RETRY_EVENTS, &n, &e);
-	if (r == DATABASE_OK)
-		r = spool_commit(&s->spool, &e);
-	if (r != DATABASE_OK) {
-		spool_failed(s, r, &e);
-		return 0;
-	}
-	done(s, n);
-	if (n > 0)
-		forwarder_committed(s);
-	return 0;
-}
-
-static unsigned int
-on_new_node(struct store *s, const union ipc_body *body)
-{
-	uint8_t node[IPC_NODE_SIZE];
-	enum database_result r;
-	struct err e = {0};
-
-	(void)body;
-	if (!have_spool(s))
-		return 0;
-	memcpy(node, s->spool.node, sizeof(node));
-	r = spool_begin(&s->spool, &e);
-	if (r == DATABASE_OK)
-		r = spool_new_node(&s->spool, &e);
-	if (r == DATABASE_OK)
-		r = spool_commit(&s->spool, &e);
-	if (r == DATABASE_OK) {
-		log_notice("the spool has a new node: the ledger knew more of "
-			   "the old one");
-		welcome(s);
-		return 0;
-	}
-	memcpy(s->spool.node, node, sizeof(node));
-	spool_failed(s, r, &e);
-	return 0;
+	forwarder_answer(s, IPC_REFUSAL, &body);
 }
 
 /* --- Postal's tables --------------------------------------------------- */
@@ -367,9 +97,9 @@ answer_written(
     struct store *s, enum database_result r, uint64_t n, const struct err *e)
 {
 	if (r == DATABASE_OK)
-		done(s, n);
+		forwarder_done(s, n);
 	else
-		refuse(s, e->text);
+		forwarder_refuse(s, e->text);
 	if (r == DATABASE_DAMAGED)
 		keep_replace_links(s, e);
 }
@@ -430,7 +160,7 @@ on_replica_get(struct store *s, const union ipc_body *body)
 		out.rows.count++;
 	}
 	out.rows.records = writer_span(&rows);
-	answer(s, IPC_REPLICA, &out);
+	forwarder_answer(s, IPC_REPLICA, &out);
 	return 0;
 }
 
@@ -481,11 +211,11 @@ static const struct {
 	/* 0, or the breach. */
 	unsigned int (*handle)(struct store *s, const union ipc_body *body);
 } handlers[] = {
-    {IPC_DUE_GET, on_due_get},
-    {IPC_SETTLE, on_settle},
-    {IPC_ASIDE_GET, on_aside_get},
-    {IPC_RETRY, on_retry},
-    {IPC_NEW_NODE, on_new_node},
+    {IPC_DUE_GET, drain_due_get},
+    {IPC_SETTLE, drain_settle},
+    {IPC_ASIDE_GET, drain_aside_get},
+    {IPC_RETRY, drain_retry},
+    {IPC_NEW_NODE, drain_new_node},
     {IPC_KNOWN_SERVERS, on_known_servers},
     {IPC_KNOWN_DOMAINS, on_known_domains},
     {IPC_REPLICA_GET, on_replica_get},
@@ -565,8 +295,8 @@ forwarder_take(struct store *s, int fd, uid_t uid, pid_t pid)
 		return;
 	}
 	log_notice("forwarder connected pid=%d uid=%d", (int)pid, (int)uid);
-	if (have_spool(s))
-		welcome(s);
+	if (drain_have_spool(s))
+		drain_welcome(s);
 	else
 		forwarder_end(s, "the spool is not open");
 }
