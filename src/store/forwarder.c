@@ -1,11 +1,10 @@
 /*
- * forwarder.c - the forwarder's channel: events out, Postal's tables in
+ * forwarder.c - the forwarder's channel, and Postal's tables that come over it
  *
  * Runs in the store. The forwarder asks and is answered, one question at a
- * time; only committed events are handed out, and what it says of them is on
- * stable storage before the answer leaves. It speaks with the outside, so it
- * is the weaker side: a rule that it breaks ends its channel, and it connects
- * again by itself.
+ * time; drain.c answers what it asks of events. It speaks with the outside, so
+ * it is the weaker side: a rule that it breaks ends its channel, and it
+ * connects again by itself.
  */
 #include "store/internal.h"
 
@@ -18,8 +17,6 @@
 
 /* Of one round; the rest waits in the socket. */
 #define MESSAGES_A_ROUND 16
-/* Events that become due again with one RETRY. */
-#define RETRY_EVENTS 500
 /* Room for a message's own fields in front of its rows. */
 #define ROWS_SIZE (IPC_RECORD_MAX - 16)
 
@@ -59,8 +56,8 @@ part_from(struct store *s, const struct ipc_message *m, unsigned int breach)
 	forwarder_end(s, ipc_breach_text(breach));
 }
 
-static void
-answer(struct store *s, enum ipc_type type, const void *body)
+void
+forwarder_answer(struct store *s, enum ipc_type type, const void *body)
 {
 	if (!forwarder_is_connected(s))
 		return;
@@ -75,20 +72,21 @@ answer(struct store *s, enum ipc_type type, const void *body)
 	}
 }
 
-static void
-done(struct store *s, uint64_t n)
+void
+forwarder_done(struct store *s, uint64_t n)
 {
 	struct ipc_done body = {n};
 
-	answer(s, IPC_DONE, &body);
+	forwarder_answer(s, IPC_DONE, &body);
 }
 
-static void
-refuse(struct store *s, const char *reason)
+void
+forwarder_refuse(struct store *s, const char *reason)
 {
 	struct ipc_refusal body = {
 	    span_of(reason[0] != '\0' ? reason : "the spool is not open")};
 
+<<<<<<< HEAD
 	answer(s, IPC_REFUSAL, &body);
 }
 
@@ -359,6 +357,9 @@ on_new_node(struct store *s, const union ipc_body *body)
 	memcpy(s->spool.node, node, sizeof(node));
 	spool_failed(s, r, &e);
 	return 0;
+=======
+	forwarder_answer(s, IPC_REFUSAL, &body);
+>>>>>>> store-fwd
 }
 
 /* --- Postal's tables --------------------------------------------------- */
@@ -369,9 +370,9 @@ answer_written(
     struct store *s, enum database_result r, uint64_t n, const struct err *e)
 {
 	if (r == DATABASE_OK)
-		done(s, n);
+		forwarder_done(s, n);
 	else
-		refuse(s, e->text);
+		forwarder_refuse(s, e->text);
 	if (r == DATABASE_DAMAGED)
 		keep_replace_links(s, e);
 }
@@ -432,7 +433,7 @@ on_replica_get(struct store *s, const union ipc_body *body)
 		out.rows.count++;
 	}
 	out.rows.records = writer_span(&rows);
-	answer(s, IPC_REPLICA, &out);
+	forwarder_answer(s, IPC_REPLICA, &out);
 	return 0;
 }
 
@@ -483,11 +484,11 @@ static const struct {
 	/* 0, or the breach. */
 	unsigned int (*handle)(struct store *s, const union ipc_body *body);
 } handlers[] = {
-    {IPC_DUE_GET, on_due_get},
-    {IPC_SETTLE, on_settle},
-    {IPC_ASIDE_GET, on_aside_get},
-    {IPC_RETRY, on_retry},
-    {IPC_NEW_NODE, on_new_node},
+    {IPC_DUE_GET, drain_due_get},
+    {IPC_SETTLE, drain_settle},
+    {IPC_ASIDE_GET, drain_aside_get},
+    {IPC_RETRY, drain_retry},
+    {IPC_NEW_NODE, drain_new_node},
     {IPC_KNOWN_SERVERS, on_known_servers},
     {IPC_KNOWN_DOMAINS, on_known_domains},
     {IPC_REPLICA_GET, on_replica_get},
@@ -567,8 +568,8 @@ forwarder_take(struct store *s, int fd, uid_t uid, pid_t pid)
 		return;
 	}
 	log_notice("forwarder connected pid=%d uid=%d", (int)pid, (int)uid);
-	if (have_spool(s))
-		welcome(s);
+	if (drain_have_spool(s))
+		drain_welcome(s);
 	else
 		forwarder_end(s, "the spool is not open");
 }

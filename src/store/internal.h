@@ -208,14 +208,30 @@ bool forwarder_is_connected(const struct store *s);
 bool forwarder_is_there(struct store *s);
 /* reason NULL: it went by itself. */
 void forwarder_end(struct store *s, const char *reason);
-/* New events are on stable storage. */
-void forwarder_committed(struct store *s);
 /* It has a connection to MySQL. */
 bool forwarder_can_search(const struct store *s);
 /* False: it cannot be asked now. */
 bool forwarder_search(struct store *s, const struct ipc_search *search);
+/* Answers; one that it does not read ends it. */
+void forwarder_answer(struct store *s, enum ipc_type type, const void *body);
+void forwarder_done(struct store *s, uint64_t n);
+void forwarder_refuse(struct store *s, const char *reason);
+
+/* drain.c: events on their way to Postal */
+
+/* The forwarder's questions; each answers and returns 0, or the breach. */
+unsigned int drain_due_get(struct store *s, const union ipc_body *body);
+unsigned int drain_settle(struct store *s, const union ipc_body *body);
+unsigned int drain_aside_get(struct store *s, const union ipc_body *body);
+unsigned int drain_retry(struct store *s, const union ipc_body *body);
+unsigned int drain_new_node(struct store *s, const union ipc_body *body);
+void drain_welcome(struct store *s);
+/* Commits what is open. False after a refusal: there is no spool. */
+bool drain_have_spool(struct store *s);
+/* New events are on stable storage: one who waits for them gets them. */
+void drain_committed(struct store *s);
 /* What is set aside, at most so many rows, in s->page. */
-enum database_result forwarder_list_asides(
+enum database_result drain_list_asides(
     struct store *s, uint16_t most, struct ipc_list *list, struct err *e);
 
 /* tool.c */

@@ -295,7 +295,7 @@ keep_round(struct store *s)
 	if (s->settings.durability == IPC_DURABILITY_SYNC) {
 		s->uncommitted = 0;
 		became_ready(s);
-		forwarder_committed(s);
+		drain_committed(s);
 		return;
 	}
 	if (s->uncommitted == 0)
@@ -320,7 +320,7 @@ keep_commit(struct store *s)
 	}
 	s->uncommitted = 0;
 	became_ready(s);
-	forwarder_committed(s);
+	drain_committed(s);
 }
 
 /* --- what is done now and then ----------------------------------------- */

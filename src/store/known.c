@@ -185,7 +185,32 @@ gather_servers(struct store *s, const struct ipc_known_servers *part)
 	return 0;
 }
 
-/* The old table and the new one as one, both ascending; `changed` is set in
+/* A server that Postal does not name any more. */
+static struct server_name
+without(const struct server_name *was)
+{
+	struct server_name name = *was;
+
+	name.gone = true;
+	name.changed = !was->gone;
+	name.progress = (struct ipc_replica_row){.server_id = 0};
+	return name;
+}
+
+static struct server_name
+with(const struct server_name *was, const struct server_name *is)
+{
+	struct server_name name = *was;
+
+	name.gone = false;
+	name.changed = was->gone || was->len != is->len ||
+		       memcmp(was->token, is->token, is->len) != 0;
+	name.len = is->len;
+	memcpy(name.token, is->token, sizeof(name.token));
+	return name;
+}
+
+/* The old table and the new one as one, all ascending; `changed` is set in
  * the rows that are not as they were. */
 static size_t
 merge(const struct store *s, struct server_name *merged, bool *changed)
@@ -195,28 +220,19 @@ merge(const struct store *s, struct server_name *merged, bool *changed)
 
 	*changed = false;
 	while (i < s->n_servers || j < p->n_servers) {
-		bool old =
-		    i < s->n_servers &&
-		    (j == p->n_servers || s->servers[i].id <= p->servers[j].id);
-		bool new =
-		    j < p->n_servers &&
-		    (i == s->n_servers || p->servers[j].id <= s->servers[i].id);
-		const struct server_name *was = old ? &s->servers[i++] : NULL;
-		const struct server_name *is = new ? &p->servers[j++] : NULL;
-		struct server_name *to = &merged[n++];
+		uint64_t was = i < s->n_servers ? s->servers[i].id : UINT64_MAX;
+		uint64_t is = j < p->n_servers ? p->servers[j].id : UINT64_MAX;
 
-		*to = was != NULL ? *was : *is;
-		to->gone = is == NULL;
-		if (is != NULL) {
-			to->len = is->len;
-			memcpy(to->token, is->token, sizeof(to->token));
+		if (was < is) {
+			merged[n] = without(&s->servers[i++]);
+		} else if (is < was) {
+			merged[n] = p->servers[j++];
+			merged[n].changed = true;
+		} else {
+			merged[n] = with(&s->servers[i++], &p->servers[j++]);
 		}
-		to->changed = was == NULL || was->gone != to->gone ||
-			      was->len != to->len ||
-			      memcmp(was->token, to->token, to->len) != 0;
-		if (to->gone)
-			to->progress = (struct ipc_replica_row){.server_id = 0};
-		*changed = *changed || to->changed;
+		*changed = *changed || merged[n].changed;
+		n++;
 	}
 	return n;
 }

@@ -101,8 +101,7 @@ on_status_get(struct tool *t, const union ipc_body *body)
 		status.node[i] = s->spool.node[i];
 	/* Reading them is of use only when there are some. */
 	if (spool_is_open(&s->spool) && c->set_aside > 0)
-		(void)forwarder_list_asides(
-		    s, STATUS_ASIDES, &status.asides, &e);
+		(void)drain_list_asides(s, STATUS_ASIDES, &status.asides, &e);
 	answer(t, IPC_STATUS, &status);
 }
 

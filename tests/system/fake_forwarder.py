@@ -88,7 +88,10 @@ class Forwarder:
             self.node, self.start_seq, self.last_seq = self.hello(role)
 
     def hello(self, role=FORWARDER):
-        self.send("HELLO", struct.pack("<IB", VERSION, role))
+        try:
+            self.send("HELLO", struct.pack("<IB", VERSION, role))
+        except Closed:
+            pass  # it may have said why: the reason waits
         return self.welcome()
 
     def welcome(self):
@@ -111,8 +114,9 @@ class Forwarder:
     def receive(self):
         try:
             data = self.sock.recv(131072)
-        except ConnectionResetError as e:
-            raise Closed from e
+        except ConnectionResetError:
+            # It comes once, before what the store said until then.
+            data = self.sock.recv(131072)
         if not data:
             raise Closed
         return TYPES[struct.unpack("<H", data[:2])[0] - 1], Reader(data[2:])

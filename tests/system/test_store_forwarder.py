@@ -336,12 +336,14 @@ def test_a_scanner_does_not_reach_mysql(daemon, forwarder):
 
 
 def test_a_worker_dies_while_it_waits(daemon, forwarder):
-    in_background(lambda: pytest.raises(Exception, daemon.get, "/ctqu6f/W"))
+    visitor = daemon.connect()
+    visitor.send(b"GET /ctqu6f/W HTTP/1.1\r\nHost: a\r\n\r\n")
     ask, _, _ = forwarder.search()
     for name, pid in daemon.roles().items():
         if name.startswith("web"):
             os.kill(pid, signal.SIGKILL)
             daemon.wait_role(name, other_than=pid)
+    assert visitor.reply() is None
     forwarder.searched(ask, FOUND, 96, "W", "https://w.example/")
     wait_for(lambda: daemon.get("/ctqu6f/W").status == 307, "the link")
 
@@ -400,6 +402,7 @@ def test_waiting_for_events(make_tracker, durability):
     t = make_tracker(settings(spool={"durability": durability})).start()
     with Forwarder(t) as f:
         prepare(t, f)
+        wait_for(lambda: t.status()["accepted"] == 1, "the click")
         drain(f)
         f.ask_due(wait=1)
         # Something else may be asked meanwhile.
@@ -480,11 +483,10 @@ def test_settling_on_a_full_disk(make_tracker, work):
             prepare(t, f)
             open_pictures(t, *"abcdef")
             events = f.due()
-            with open(disk / "filler", "wb") as filler:
+            with open(disk / "filler", "wb", buffering=0) as filler:
                 try:
                     while True:
                         filler.write(b"\0" * 4096)
-                        filler.flush()
                 except OSError:
                     pass
             refused = None

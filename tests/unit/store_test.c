@@ -465,6 +465,23 @@ test_damaged_batch(void **state)
 	    DATABASE_DAMAGED);
 }
 
+/* Numbers that no batch has any more cost nothing, however many. */
+static void
+test_settle_over_gaps(void **state)
+{
+	(void)state;
+	reopen();
+	for (int i = 0; i < 5; i++)
+		put_and_commit(1, "a b c");
+	settle(1, 3, SPOOL_WRITTEN, "");
+	settle(7, 3, SPOOL_WRITTEN, "");
+	settle(1, UINT64_C(1) << 40, SPOOL_UNMATCHED, "");
+	assert_string_equal(rows(0, 20), "");
+	assert_int_equal(spool.now.written, 6);
+	assert_int_equal(spool.now.unmatched, 9);
+	assert_int_equal(spool.now.pending, 0);
+}
+
 static void
 test_modes(void **state)
 {
@@ -621,6 +638,7 @@ main(void)
 	    TEST(test_settle),
 	    TEST(test_set_aside),
 	    TEST(test_damaged_batch),
+	    TEST(test_settle_over_gaps),
 	    TEST(test_modes),
 	    TEST(test_max_size),
 	    TEST(test_what_is_no_database),
