@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-/* Events that become due again with one RETRY. */
+/* Events that become due again with one RETRY at most. */
 #define RETRY_EVENTS 500
 /* Room for a message's own fields in front of its rows. */
 #define ROWS_SIZE (IPC_RECORD_MAX - 16)
@@ -233,15 +233,17 @@ unsigned int
 drain_retry(struct store *s, const union ipc_body *body)
 {
 	enum database_result r;
+	unsigned int most = body->retry.most;
 	struct err e = {0};
 	uint64_t n = 0;
 
 	if (!drain_have_spool(s))
 		return 0;
+	if (most > RETRY_EVENTS)
+		most = RETRY_EVENTS;
 	r = spool_begin(&s->spool, &e);
 	if (r == DATABASE_OK)
-		r = spool_retry(
-		    &s->spool, body->retry.server_id, RETRY_EVENTS, &n, &e);
+		r = spool_retry(&s->spool, body->retry.server_id, most, &n, &e);
 	if (r == DATABASE_OK)
 		r = spool_commit(&s->spool, &e);
 	if (r != DATABASE_OK) {
