@@ -147,6 +147,28 @@ def test_a_damaged_replica_builds_itself_again(daemon, forwarder):
         prepare(daemon, f)
 
 
+def test_the_replica_vanishes_while_workers_serve(daemon, forwarder):
+    """They have the table of the store before; its events are taken, and no
+    worker is an enemy for it."""
+    workers = {n: p for n, p in daemon.roles().items() if n[:3] == "web"}
+    for name in os.listdir(daemon.spool):
+        if name.startswith("replica.db"):
+            os.unlink(daemon.spool / name)
+    pid = daemon.roles()["store[0]"]
+    os.kill(pid, signal.SIGKILL)
+    daemon.wait_role("store[0]", other_than=pid)
+    open_pictures(daemon, "between")
+    assert daemon.get("/ctqu6f/unknown").status == 503
+    with Forwarder(daemon) as f:
+        assert f.due()[-1]["token"] == "between"
+        # This server went away meanwhile.
+        f.servers({9: "other"})
+        wait_for(lambda: daemon.get("/img/ctqu6f/m").status == 404, "404")
+    assert {
+        n: p for n, p in daemon.roles().items() if n[:3] == "web"
+    } == workers
+
+
 def test_links_of_a_server(daemon, forwarder):
     # The same again, and another text: one link.
     forwarder.links(3, [LINK, (7, "H0zoVR7I", "https://b.example/")], 7, 7)
