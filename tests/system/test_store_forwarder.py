@@ -4,6 +4,7 @@ The forwarder here is forwarder.py, which does what each test says.
 """
 
 import os
+import random
 import re
 import signal
 import struct
@@ -102,6 +103,28 @@ def test_503_before_the_servers_are_known(daemon):
         wait_for(lambda: daemon.get("/img/other/m").status == 200, "table")
         assert daemon.get("/img/nobody/m").status == 404
     assert daemon.status()["servers"] == 2
+
+
+def test_thousands_of_servers(daemon, forwarder):
+    """In parts, in no order; those that are named twice are refused."""
+    ids = list(range(1, 5001))
+    random.shuffle(ids)
+    for at in range(0, 5000, 500):
+        flags = (FIRST if at == 0 else 0) | (LAST if at == 4500 else 0)
+        part = {i: f"server{i}" for i in ids[at:at + 500]}
+        assert forwarder.servers(part, flags) == 500
+    wait_for(lambda: daemon.get("/img/server5000/m").status == 200, "table")
+    for i in random.sample(ids, 50):
+        assert daemon.get(f"/img/server{i}/m{i}").status == 200
+    assert daemon.status()["servers"] == 5000
+    names = {e["token"]: e["server"] for e in daemon.events()}
+    wrong = {
+        m: n for m, n in names.items()
+        if m[1:].isdigit() and n != "server" + m[1:]
+    }
+    assert not wrong, wrong
+    assert forwarder.due()[-1]["token"].startswith("m")
+    assert "died" not in daemon.log()
 
 
 def test_redirects_survive_the_forwarder_and_a_restart(daemon, forwarder):
