@@ -418,7 +418,9 @@ forward_drain(struct forwarder *f)
 	struct err e;
 	enum outcome o;
 
-	if (!f->feed.due || clock_mono_ms() < f->drain_try_ms)
+	/* Webhooks are of servers that Postal has. */
+	if (!f->feed.due || !f->servers_known ||
+	    clock_mono_ms() < f->drain_try_ms)
 		return TURN_IDLE;
 	if (prepare(f, &e) != 0 || read_page(f, &page, &e) != 0)
 		goto failed;

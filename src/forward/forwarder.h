@@ -45,6 +45,7 @@ struct forwarder {
 
 	/* The replica. */
 	uint64_t replica_feed; /* the store's session that progress is of */
+	bool servers_known;    /* read once at least */
 	uint64_t servers_at_ms, domains_at_ms, links_at_ms;
 	uint64_t replicate_try_ms;	     /* after a failure */
 	uint64_t servers_sent, domains_sent; /* hashes; 0: send again */

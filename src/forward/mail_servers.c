@@ -100,17 +100,20 @@ mail_servers_forget_ledger(struct mail_servers *s)
 }
 
 void
+mail_server_forget_replica(struct mail_server *server)
+{
+	server->low = server->high = server->newest = 0;
+	server->complete = server->started = false;
+	server->unreadable = false;
+	server->read_at_ms = 0;
+	server->n_gaps = 0;
+}
+
+void
 mail_servers_forget_replica(struct mail_servers *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		struct mail_server *server = s->list[i];
-
-		server->low = server->high = server->newest = 0;
-		server->complete = server->started = false;
-		server->unreadable = false;
-		server->read_at_ms = 0;
-		server->n_gaps = 0;
-	}
+	for (size_t i = 0; i < s->n; i++)
+		mail_server_forget_replica(s->list[i]);
 }
 
 size_t

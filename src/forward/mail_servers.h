@@ -69,6 +69,7 @@ struct mail_server *mail_servers_take(
 /* What was read from the ledger or the store is forgotten. */
 void mail_servers_forget_ledger(struct mail_servers *s);
 void mail_servers_forget_replica(struct mail_servers *s);
+void mail_server_forget_replica(struct mail_server *server);
 size_t mail_servers_count(const struct mail_servers *s, bool broken);
 void mail_servers_clear(struct mail_servers *s);
 

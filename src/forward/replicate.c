@@ -160,6 +160,19 @@ fold_token(struct forwarder *f, struct mail_server *server, struct err *e)
 	return 0;
 }
 
+/* What follows from a server being there, or not any more. */
+static int
+settle_server(struct forwarder *f, struct mail_server *server, struct err *e)
+{
+	if (server->present && !is_ascii(server))
+		return fold_token(f, server, e);
+	/* The store forgets its links; they are read again if it comes
+	 * back. */
+	if (!server->present)
+		mail_server_forget_replica(server);
+	return 0;
+}
+
 static int
 read_servers(struct forwarder *f, struct err *e)
 {
@@ -175,9 +188,7 @@ read_servers(struct forwarder *f, struct err *e)
 		if (take_server(f, s->cells, e) != 0)
 			return -1;
 	for (size_t i = 0; got == 0 && i < f->servers.n; i++)
-		if (f->servers.list[i]->present &&
-		    !is_ascii(f->servers.list[i]) &&
-		    fold_token(f, f->servers.list[i], e) != 0)
+		if (settle_server(f, f->servers.list[i], e) != 0)
 			return -1;
 	return got;
 }
@@ -215,6 +226,7 @@ replicate_servers(struct forwarder *f, struct err *e)
 	if (put_servers(&send, e) != 0)
 		return -1;
 	f->servers_sent = send.hash;
+	f->servers_known = true;
 	log_info("servers=%zu", mail_servers_count(&f->servers, false));
 	return 0;
 }

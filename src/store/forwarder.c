@@ -17,6 +17,8 @@
 
 /* Of one round; the rest waits in the socket. */
 #define MESSAGES_A_ROUND 16
+/* More than a socket holds. */
+#define MESSAGES_AT_END 4096
 /* Room for a message's own fields in front of its rows. */
 #define ROWS_SIZE (IPC_RECORD_MAX - 16)
 
@@ -235,14 +237,13 @@ handle(struct store *s, const struct ipc_received *in)
 }
 
 static void
-read_messages(struct store *s)
+read_messages(struct store *s, int most)
 {
 	struct forwarder *f = &s->forwarder;
 	struct ipc_received in;
 	unsigned int breach;
 
-	for (int i = 0; i < MESSAGES_A_ROUND && forwarder_is_connected(s);
-	     i++) {
+	for (int i = 0; i < most && forwarder_is_connected(s); i++) {
 		switch (ipc_receive(&f->channel, s->buffer, &in)) {
 		case IPC_AGAIN:
 			return;
@@ -266,7 +267,7 @@ static void
 on_channel(struct loop_watch *watch, uint32_t events)
 {
 	(void)events;
-	read_messages(((struct forwarder *)watch)->store);
+	read_messages(((struct forwarder *)watch)->store, MESSAGES_A_ROUND);
 }
 
 bool
@@ -274,7 +275,7 @@ forwarder_is_there(struct store *s)
 {
 	/* Its end may wait behind what it said before. */
 	if (forwarder_is_connected(s))
-		read_messages(s);
+		read_messages(s, MESSAGES_AT_END);
 	return forwarder_is_connected(s);
 }
 

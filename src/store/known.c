@@ -151,12 +151,47 @@ sweep_again(struct store *s)
 
 /* --- KNOWN_SERVERS ----------------------------------------------------- */
 
-static int
-compare_ids(const void *a, const void *b)
+static void
+swap(struct server_name *a, struct server_name *b)
 {
-	const struct server_name *x = a, *y = b;
+	struct server_name kept = *a;
 
-	return (x->id > y->id) - (x->id < y->id);
+	*a = *b;
+	*b = kept;
+}
+
+/* The largest of the rows below `at` moves up into it. */
+static void
+sift_down(struct server_name *rows, size_t at, size_t n)
+{
+	for (size_t below = 2 * at + 1; below < n; below = 2 * at + 1) {
+		if (below + 1 < n && rows[below].id < rows[below + 1].id)
+			below++;
+		if (rows[at].id >= rows[below].id)
+			return;
+		swap(&rows[at], &rows[below]);
+		at = below;
+	}
+}
+
+/* A heap sort: qsort asks for the machine's memory, which the filter does not
+ * let it. Rows come in order from a database, so it has mostly nothing to
+ * do. */
+static void
+sort_ids(struct server_name *rows, size_t n)
+{
+	bool sorted = true;
+
+	for (size_t i = 1; i < n && sorted; i++)
+		sorted = rows[i - 1].id <= rows[i].id;
+	if (sorted)
+		return;
+	for (size_t i = n / 2; i > 0; i--)
+		sift_down(rows, i - 1, n);
+	for (size_t i = n - 1; i > 0; i--) {
+		swap(&rows[0], &rows[i]);
+		sift_down(rows, 0, i);
+	}
 }
 
 static unsigned int
@@ -269,9 +304,7 @@ apply_servers(struct store *s, enum database_result *r, struct err *e)
 	bool changed;
 	size_t n;
 
-	if (p->n_servers > 1)
-		qsort(p->servers, p->n_servers, sizeof(p->servers[0]),
-		    compare_ids);
+	sort_ids(p->servers, p->n_servers);
 	for (size_t i = 1; i < p->n_servers; i++)
 		if (p->servers[i].id == p->servers[i - 1].id)
 			return IPC_BREACH_FORM;

@@ -202,8 +202,10 @@ spool_settle(struct spool *s, uint64_t seq, uint64_t n,
 {
 	enum database_result r = DATABASE_OK;
 	struct settling b;
-	bool there;
+	bool there = false;
 
+	/* Its bits are many, and set when a batch is found. */
+	b.first_seq = b.n = b.n_settled = 0;
 	while (r == DATABASE_OK && n > 0) {
 		uint64_t here = 0;
 

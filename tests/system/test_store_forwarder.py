@@ -4,6 +4,7 @@ The forwarder here is forwarder.py, which does what each test says.
 """
 
 import os
+import random
 import re
 import signal
 import struct
@@ -16,7 +17,7 @@ import pytest
 from conftest import check_law, wait_for
 from fake_forwarder import (
     ASIDE, FIRST, FORWARDER, FOUND, LAST, NONE, NUMBER, TOOL, UNAVAILABLE,
-    UNMATCHED, WRITTEN, Closed, Forwarder, Refused,
+    UNMATCHED, VERSION, WRITTEN, Closed, Forwarder, Refused,
 )
 
 FORWARDER_UID = 60983
@@ -104,6 +105,28 @@ def test_503_before_the_servers_are_known(daemon):
     assert daemon.status()["servers"] == 2
 
 
+def test_thousands_of_servers(daemon, forwarder):
+    """In parts, in no order; those that are named twice are refused."""
+    ids = list(range(1, 5001))
+    random.shuffle(ids)
+    for at in range(0, 5000, 500):
+        flags = (FIRST if at == 0 else 0) | (LAST if at == 4500 else 0)
+        part = {i: f"server{i}" for i in ids[at:at + 500]}
+        assert forwarder.servers(part, flags) == 500
+    wait_for(lambda: daemon.get("/img/server5000/m").status == 200, "table")
+    for i in random.sample(ids, 50):
+        assert daemon.get(f"/img/server{i}/m{i}").status == 200
+    assert daemon.status()["servers"] == 5000
+    names = {e["token"]: e["server"] for e in daemon.events()}
+    wrong = {
+        m: n for m, n in names.items()
+        if m[1:].isdigit() and n != "server" + m[1:]
+    }
+    assert not wrong, wrong
+    assert forwarder.due()[-1]["token"].startswith("m")
+    assert "died" not in daemon.log()
+
+
 def test_redirects_survive_the_forwarder_and_a_restart(daemon, forwarder):
     reply = daemon.get("/ctqu6f/H0zoVR7I")
     assert reply.header("Location") == "https://example.com/a?b"
@@ -145,6 +168,28 @@ def test_a_damaged_replica_builds_itself_again(daemon, forwarder):
     daemon.wait_log(r"damaged file=replica\.db .*builds itself again")
     with Forwarder(daemon) as f:
         prepare(daemon, f)
+
+
+def test_the_replica_vanishes_while_workers_serve(daemon, forwarder):
+    """They have the table of the store before; its events are taken, and no
+    worker is an enemy for it."""
+    workers = {n: p for n, p in daemon.roles().items() if n[:3] == "web"}
+    for name in os.listdir(daemon.spool):
+        if name.startswith("replica.db"):
+            os.unlink(daemon.spool / name)
+    pid = daemon.roles()["store[0]"]
+    os.kill(pid, signal.SIGKILL)
+    daemon.wait_role("store[0]", other_than=pid)
+    open_pictures(daemon, "between")
+    assert daemon.get("/ctqu6f/unknown").status == 503
+    with Forwarder(daemon) as f:
+        assert f.due()[-1]["token"] == "between"
+        # This server went away meanwhile.
+        f.servers({9: "other"})
+        wait_for(lambda: daemon.get("/img/ctqu6f/m").status == 404, "404")
+    assert {
+        n: p for n, p in daemon.roles().items() if n[:3] == "web"
+    } == workers
 
 
 def test_links_of_a_server(daemon, forwarder):
@@ -331,7 +376,11 @@ def test_a_scanner_does_not_reach_mysql(daemon, forwarder):
     assert set(statuses) <= {404, 503}
     assert 200 <= daemon.status()["searches"] <= 250 + seconds * 50
     asked = in_background(lambda: daemon.get("/other/unknown"))
-    forwarder.searched(forwarder.search()[0], NONE)
+    server_id = None
+    while server_id != 9:
+        # Before it, what the scanner left.
+        ask, server_id, _ = forwarder.search()
+        forwarder.searched(ask, NONE)
     assert asked()[0].status == 404
 
 
@@ -489,11 +538,12 @@ def test_settling_on_a_full_disk(make_tracker, work):
                         filler.write(b"\0" * 4096)
                 except OSError:
                     pass
-            refused = None
+            refused, aside = None, set()
             for e in events:
                 for _ in range(50):
                     try:
                         f.settle(ASIDE, (e["seq"], 1), reason="x" * 255)
+                        aside.add(e["seq"])
                     except Refused as why:
                         refused = str(why)
                     with pytest.raises(Refused):
@@ -502,7 +552,10 @@ def test_settling_on_a_full_disk(make_tracker, work):
                     if refused:
                         break
             assert refused and re.search("disk is full", refused), refused
-            check_law(t.status())
+            status = t.status()
+            check_law(status)
+            assert status["set_aside"] == len(aside)
+            assert status["pending"] >= len(events) - len(aside) > 0
             assert t.get("/ctqu6f/H0zoVR7I").status == 307
             # Also now a new server is served.
             with pytest.raises(Refused):
@@ -546,6 +599,16 @@ def test_a_second_forwarder(daemon, forwarder):
         forwarder.close()
         forwarder = Forwarder(daemon)
     assert forwarder.servers(SERVERS) == 2
+    # Its end may wait behind a lot that it said before.
+    store = daemon.roles()["store[0]"]
+    os.kill(store, signal.SIGSTOP)
+    for _ in range(60):
+        forwarder.state()
+    forwarder.close()
+    forwarder = Forwarder(daemon, hello=False)
+    forwarder.send("HELLO", struct.pack("<IB", VERSION, FORWARDER))
+    os.kill(store, signal.SIGCONT)
+    forwarder.welcome()
     forwarder.close()
 
 
