@@ -68,8 +68,8 @@ look_up(struct forwarder *f, const struct mail_server *server,
 static uint8_t
 status_of_failure(const struct host *h)
 {
-	/* A message database that is gone has no links, as in Postal. */
-	return h->sql.failure == SQL_GONE ? IPC_LINKED_NONE
+	/* Its message database is gone: so is the server, for a visitor. */
+	return h->sql.failure == SQL_GONE ? IPC_LINKED_NO_SERVER
 					  : IPC_LINKED_UNAVAILABLE;
 }
 

@@ -255,7 +255,7 @@ const struct ipc_record ipc_link_body = {
 static const struct ipc_field linked_fields[] = {
     {"ask", IPC_U64, offsetof(struct ipc_linked, ask), 0, UINT64_MAX, NULL},
     {"status", IPC_U8, offsetof(struct ipc_linked, status), IPC_LINKED_FOUND,
-	IPC_LINKED_UNAVAILABLE, NULL},
+	IPC_LINKED_NO_SERVER, NULL},
     {"has_message", IPC_U8, offsetof(struct ipc_linked, has_message), 0, 1,
 	NULL},
     {"link_id", IPC_U64, offsetof(struct ipc_linked, link_id), 0, UINT64_MAX,

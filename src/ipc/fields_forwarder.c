@@ -205,7 +205,7 @@ const struct ipc_record ipc_search_body = {
 static const struct ipc_field searched_fields[] = {
     {"ask", IPC_U64, offsetof(struct ipc_searched, ask), 0, UINT64_MAX, NULL},
     {"status", IPC_U8, offsetof(struct ipc_searched, status), IPC_LINKED_FOUND,
-	IPC_LINKED_UNAVAILABLE, NULL},
+	IPC_LINKED_NO_SERVER, NULL},
     {"has_message", IPC_U8, offsetof(struct ipc_searched, has_message), 0, 1,
 	NULL},
     {"link_id", IPC_U64, offsetof(struct ipc_searched, link_id), 0, INT64_MAX,

@@ -266,6 +266,7 @@ enum ipc_linked_status {
 	IPC_LINKED_FOUND = 1,
 	IPC_LINKED_NONE = 2,
 	IPC_LINKED_UNAVAILABLE = 3,
+	IPC_LINKED_NO_SERVER = 4, /* its message database is gone */
 };
 
 struct ipc_linked {

@@ -170,7 +170,7 @@ lookups_answered(struct store *s, const struct ipc_searched *answer)
 		    (struct span){search->token, search->len}, s->loop.now_ms);
 		tell_all(s, search, IPC_LINKED_NONE);
 	} else {
-		tell_all(s, search, IPC_LINKED_UNAVAILABLE);
+		tell_all(s, search, (enum ipc_linked_status)answer->status);
 	}
 	searches_end(&s->searches, search);
 	if (found)
@@ -276,7 +276,7 @@ lookup_link(struct worker *w, const struct ipc_link *link)
 
 	if (mysql && (name == NULL || name->gone)) {
 		send_status(w, link->ask,
-		    s->servers_known ? IPC_LINKED_NONE
+		    s->servers_known ? IPC_LINKED_NO_SERVER
 				     : IPC_LINKED_UNAVAILABLE);
 		return;
 	}

@@ -100,6 +100,13 @@ ask_store(struct web *w, struct conn *c)
 }
 
 static void
+unknown_server(struct web *w, struct conn *c)
+{
+	w->counters[COUNTER_UNKNOWN_SERVERS]++;
+	conn_reply(w, c, HTTP_REPLY_UNKNOWN_SERVER);
+}
+
+static void
 unknown_link(struct web *w, struct conn *c)
 {
 	w->counters[COUNTER_UNKNOWN_LINKS]++;
@@ -185,6 +192,8 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 		link = take_link(w, linked, server_id, target.token);
 	if (link != NULL) {
 		redirect(w, c, r, link, target.token);
+	} else if (linked->status == IPC_LINKED_NO_SERVER) {
+		unknown_server(w, c);
 	} else if (linked->status == IPC_LINKED_UNAVAILABLE) {
 		w->counters[COUNTER_UNAVAILABLE]++;
 		conn_reply(w, c, HTTP_REPLY_UNAVAILABLE);
@@ -206,8 +215,7 @@ answer_tracked(struct web *w, struct conn *c, const struct http_request *r,
 		w->counters[COUNTER_UNAVAILABLE]++;
 		conn_reply(w, c, HTTP_REPLY_UNAVAILABLE);
 	} else if (server_id == 0) {
-		w->counters[COUNTER_UNKNOWN_SERVERS]++;
-		conn_reply(w, c, HTTP_REPLY_UNKNOWN_SERVER);
+		unknown_server(w, c);
 	} else if (target->route == HTTP_ROUTE_OPEN) {
 		answer_open(w, c, r, server_id, target->token);
 	} else {
