@@ -319,6 +319,9 @@ def test_nobody_to_ask(daemon, forwarder):
     assert time.monotonic() - started < 0.9
     assert daemon.get("/ctqu6f/H0zoVR7I").status == 307
     forwarder.state(connected=1)
+    wait_for(
+        lambda: daemon.status()["forwarder"]["connected_to_mysql"], "state"
+    )
     # Those who wait are told when the forwarder goes.
     asked = in_background(lambda: daemon.get("/ctqu6f/Gone"))
     forwarder.search()
