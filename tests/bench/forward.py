@@ -28,6 +28,7 @@ from bench import free_port, wait_port  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 MESSAGES = 20000
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def cpu_seconds(pid):
@@ -96,12 +97,14 @@ class Stack:
 def load(stack, servers, events, work):
     """So many opens of random messages, as fast as they are taken."""
     script = work / "open.lua"
+    tokens = "','".join(message_tokens())
     script.write_text(
+        f"local tokens = {{'{tokens}'}}\n"
         "request = function()\n"
-        "  return string.format('GET /img/srv%03d/Message%09d HTTP/1.1\\r\\n"
+        "  return string.format('GET /img/srv%03d/%s HTTP/1.1\\r\\n"
         "Host: a\\r\\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"
         " Gecko/20100101 Firefox/140.0\\r\\n\\r\\n',"
-        f" math.random(1, {servers}), math.random(1, {MESSAGES}))\n"
+        f" math.random(1, {servers}), tokens[math.random(1, #tokens)])\n"
         "end\n"
     )
     while stack.status()["pending"] < events:
@@ -112,11 +115,18 @@ def load(stack, servers, events, work):
         )
 
 
+def message_tokens():
+    """As Postal makes them: 16 random letters and digits."""
+    rng = random.Random(7)
+    return ["".join(rng.choices(LETTERS, k=16)) for _ in range(MESSAGES)]
+
+
 def fill(postal, servers):
+    tokens = message_tokens()
     for server in range(1, servers + 1):
         postal.add_server(f"srv{server:03}", server)
         rows = [
-            (n, f"Message{n:09}", "outgoing", "to@example.net",
+            (n, tokens[n - 1], "outgoing", "to@example.net",
              "from@example.com", "Subject", f"m{n}@example.com",
              "1712345678.123456", 0, 0)
             for n in range(1, MESSAGES + 1)
@@ -202,7 +212,6 @@ def replica(binary, links):
     """Builds a replica of so many links, and looks some up."""
     work = Path(tempfile.mkdtemp(prefix="tracker-bench-"))
     os.chmod(work, 0o755)
-    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     rng = random.Random(1)
     with MariaDB(
         work / "mysql", options=("--innodb-flush-log-at-trx-commit=2",)
@@ -215,7 +224,7 @@ def replica(binary, links):
         for first in range(0, links, 20000):
             rows = []
             for n in range(first + 1, min(first + 20000, links) + 1):
-                token = "".join(rng.choices(letters, k=16))
+                token = "".join(rng.choices(LETTERS, k=16))
                 if n % max(1, links // 20000) == 0:
                     tokens.append(token)
                 rows.append(
