@@ -29,8 +29,8 @@ MAX_WAIT_SECONDS = 10
 IN_TIME_SECONDS = MAX_WAIT_SECONDS - 1
 VICTIMS = "forwarder forwarder store store web monitor mysqld cut end".split()
 RATES = {
-    "cut_before_commit": 0.04,
-    "drop_commit_reply": 0.04,
+    "cut_before_commit": 0.05,
+    "drop_commit_reply": 0.05,
     "delay": 0.01,
     "cut": 0.002,
     "half_packet": 0.002,
@@ -295,7 +295,8 @@ def proxied(make_mariadb, make_stack):
             settings={
                 "spool": {"max_wait": f"{MAX_WAIT_SECONDS}s"},
                 "http": {"workers": 2},
-                "forwarder": {"batch": 100, "poll": "100ms"},
+                # Small transactions: there are more COMMITs to cut.
+                "forwarder": {"batch": 25, "poll": "100ms"},
             },
         )
         return stack, proxy
@@ -328,7 +329,7 @@ def test_exactly_once(proxied, capsys):
         status = stack.wait_status(
             lambda s: s["pending"] == 0 and s["set_aside"] == 0,
             "all events to be written",
-            120,
+            120 + EVENTS / 200,
         )
         asked, in_time = {}, set()
         for client in clients:
