@@ -251,8 +251,12 @@ def check_webhooks(postal, asked, written):
         seen[agent, row["webhook_id"]] += 1
     assert max(seen.values(), default=1) == 1, seen.most_common(3)
     by_agent = collections.Counter(agent for agent, _ in seen)
-    for agent in written:
-        assert by_agent[agent] == endpoints[asked[agent][1]], agent
+    wrong = {
+        agent: (by_agent[agent], *asked[agent])
+        for agent in written
+        if by_agent[agent] != endpoints[asked[agent][1]]
+    }
+    assert not wrong, f"{len(wrong)} without webhook: {sorted(wrong.items())}"
     assert set(by_agent) <= written
 
 
