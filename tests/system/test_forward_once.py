@@ -19,7 +19,7 @@ from conftest import wait_for
 from faulty_proxy import FaultyProxy
 from golden_compare import decode_payload
 
-EVENTS = int(os.environ.get("EVENTS", "4000"))
+EVENTS = int(os.environ.get("EVENTS", "2000"))
 KILLS = int(os.environ.get("KILLS", "8"))
 DATABASES = 12 if EVENTS < 50000 else 50
 MESSAGES = 20

@@ -113,6 +113,24 @@ def test_first_open_and_last_click(stack):
     assert len(postal.loads(1)) == len(postal.clicks(1)) == 6
 
 
+def test_webhooks_right_after_a_start(two):
+    """What waited for the forwarder gets its webhooks, from the first on."""
+    two.postal.add_webhook(2, "https://hooks.example.com/2")
+    two.forwarder.stop()
+    for number in range(5):
+        ask(two, OPEN, f"first-{number}", 200)
+        ask(two, "/img/other1/AbCdEfGhIjKlMnOp", f"second-{number}", 200)
+    two.forwarder.start()
+    two.wait_drained()
+    said = sorted(
+        decode_payload(r["payload"])["user_agent"]
+        for r in two.postal.webhook_requests()
+    )
+    expected = [f"first-{n}" for n in range(5)]
+    expected += [f"second-{n}" for n in range(5)]
+    assert said == expected
+
+
 def test_many_at_once(two):
     """Both databases under load from several clients: every row, once."""
     errors = []
