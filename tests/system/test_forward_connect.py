@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from conftest import wait_for
 from forward_help import OPEN, QUICK, agents, ask, one_server, wait_warning
 from mariadb import Authority
 
@@ -190,15 +189,16 @@ def test_check_warns_of_webhook_without_url(make_stack):
 
 
 def test_status_tells_of_the_forwarder(stack):
-    """Without it, status says so; with it, nothing is amiss."""
-    text = stack.tracker.cli("status").stdout
-    assert "forwarder" in text, text
+    """Whether it is there, in JSON and in words."""
+    tracker = stack.tracker
+    status = tracker.status()["forwarder"]
+    assert status["connected_to_store"], status
+    assert status["pid"] == stack.forwarder.process.pid
+    text = tracker.cli("status").stdout
+    assert "forwarder: " in text and "NOT CONNECTED" not in text, text
     stack.forwarder.stop()
-
-    def said():
-        return re.search(
-            r"forwarder.*(not connected|away|none|no)\b",
-            stack.tracker.cli("status").stdout,
-        )
-
-    wait_for(said, "status to say that there is no forwarder")
+    stack.wait_status(
+        lambda s: not s["forwarder"]["connected_to_store"],
+        "status to say that there is no forwarder",
+    )
+    assert "NOT CONNECTED" in tracker.cli("status").stdout
