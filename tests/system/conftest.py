@@ -421,6 +421,27 @@ def make_stack(work, make_mariadb):
     assert not errors, "\n".join(errors)
 
 
+@pytest.fixture
+def stack(make_stack):
+    """Tracker and forwarder running, with one server of Postal's."""
+    from forward_help import QUICK, one_server
+
+    one = make_stack(settings=QUICK)
+    one_server(one.postal)
+    return one.start()
+
+
+@pytest.fixture
+def two(make_stack):
+    """The same with two servers that have the same tokens."""
+    from forward_help import QUICK, one_server, second_server
+
+    one = make_stack(settings=QUICK)
+    one_server(one.postal)
+    second_server(one.postal)
+    return one.start()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def root():
     assert os.geteuid() == 0, (

@@ -6,7 +6,7 @@ prepared one. Faults happen by schedule, for the next commits, or at random
 with a seed:
 
     cut_before_commit   the COMMIT does not arrive, the connection is gone
-    drop_commit_reply   it is carried out, its reply is lost with the connection
+    drop_commit_reply   it is carried out; reply and connection are lost
     delay               a packet waits for a moment
     cut                 the connection is gone, at a packet of either side
     half_packet         it is gone in the middle of one

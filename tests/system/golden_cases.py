@@ -7,8 +7,10 @@ equal microseconds.
 """
 
 import base64
+import contextlib
 import json
 import re
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -420,12 +422,32 @@ def state_of_run(fixture, webhooks):
 
 
 def run_sql(state, statements):
-    """The statements that cases run first, on the state of server 2."""
-    for statement in statements:
-        match = re.fullmatch(r"DELETE FROM (\w+) WHERE id ?= ?(\d+)", statement)
-        assert match, f"a statement that the replay does not know: {statement}"
-        rows = getattr(state, match[1])[RUNS_SERVER]
-        rows[:] = [r for r in rows if r["id"] != int(match[2])]
+    """The statements that cases run first, on the state of server 2.
+
+    SQLite runs them, on tables that hold what the state does.
+    """
+    if not statements:
+        return
+    tables = {
+        "servers": state.servers,
+        "webhooks": state.webhooks,
+        "webhook_events": state.webhook_events,
+        "messages": state.messages[RUNS_SERVER],
+        "links": state.links[RUNS_SERVER],
+    }
+    with contextlib.closing(sqlite3.connect(":memory:")) as memory:
+        memory.row_factory = sqlite3.Row
+        for name, rows in tables.items():
+            columns = list(dict.fromkeys(c for r in rows for c in r))
+            memory.execute(f"CREATE TABLE {name} ({','.join(columns or 'x')})")
+            marks = ",".join("?" * len(columns))
+            for row in rows:
+                values = [row.get(c) for c in columns]
+                memory.execute(f"INSERT INTO {name} VALUES ({marks})", values)
+        for statement in statements:
+            memory.execute(statement)
+        for name, rows in tables.items():
+            rows[:] = map(dict, memory.execute(f"SELECT * FROM {name}"))
 
 
 def peer_of_run(text, generation):

@@ -540,7 +540,7 @@ def payload_too_long(case, step, _index):
 
 @rule(
     "webhook without URL",
-    "that endpoint alone gets nothing; Postal answered 500 and forgot the rest",
+    "that endpoint alone gets nothing; Postal answered 500, left out others",
     "postal-compat 12.7",
 )
 def webhook_without_url(case, step, _index):

@@ -15,6 +15,7 @@ WORD = rb"/([A-Za-z0-9-]+)"
 TABLE_CHARS = 255
 WEBHOOK_CHARS = 1024
 PAYLOAD_MAX = 65535
+UNSAFE = b'"<>\\^`{|}'
 TARGET_PATH_MAX = 8192
 
 OPEN = "MessageLoaded"
@@ -132,7 +133,7 @@ def location(url):
     if not re.match(rb"(?i)https?://", raw):
         return None
     return "".join(
-        chr(c) if 0x20 < c < 0x7F and chr(c) not in '"<>\\^`{|}' else f"%{c:02X}"
+        f"%{c:02X}" if c <= 0x20 or c >= 0x7F or c in UNSAFE else chr(c)
         for c in raw
     )
 
@@ -203,7 +204,9 @@ def payload(event, message, link, ip, agent):
         said["url"] = link["url"]
         said["token"] = link["token"]
     said["ip_address"] = ip
-    said["user_agent"] = None if agent is None else repair(agent, WEBHOOK_CHARS)
+    said["user_agent"] = agent and repair(agent, WEBHOOK_CHARS)
+    if agent == b"":
+        said["user_agent"] = ""
     return said
 
 
