@@ -51,6 +51,7 @@ struct forwarder {
 	uint64_t servers_sent, domains_sent; /* hashes; 0: send again */
 	uint64_t caught_up_ms; /* when nothing was left to read last */
 	size_t next_backfill;
+	uint64_t polls;
 	bool busy; /* there is more to read at once */
 
 	struct arena page, work, search; /* of a page of events, of a

@@ -47,6 +47,7 @@ struct mail_server {
 	bool complete;	 /* nothing older is wanted */
 	bool started;	 /* what was below high at the start was looked at */
 	uint64_t newest; /* MAX(id) of links, as it was seen last */
+	uint32_t quiet;	 /* polls since that moved, or a visitor searched */
 	bool unreadable; /* its links cannot be read */
 	uint64_t read_at_ms; /* when to try again, or to look at retention */
 	struct mail_server_gap *gaps; /* SERVER_GAPS_MAX; NULL: never had one */

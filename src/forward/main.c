@@ -262,6 +262,7 @@ read_again(struct forwarder *f)
 
 		server->unreadable = false;
 		server->read_at_ms = 0;
+		server->quiet = 0;
 		if (server->broken || server->aside)
 			server->retry_at_ms = 0;
 		server->probing = false;

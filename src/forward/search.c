@@ -76,7 +76,7 @@ status_of_failure(const struct host *h)
 static void
 search_one(struct forwarder *f, const struct feed_search *search)
 {
-	const struct mail_server *server =
+	struct mail_server *server =
 	    mail_servers_find(&f->servers, search->server_id);
 	struct span token = {search->token, search->len};
 	struct found found = {.answer = {.ask = search->ask,
@@ -87,6 +87,8 @@ search_one(struct forwarder *f, const struct feed_search *search)
 
 	arena_reset(&f->search);
 	f->state.searches++;
+	if (server != NULL)
+		server->quiet = 0;
 	if (!sql_is_open(&f->message->sql)) {
 		found.answer.status = IPC_LINKED_UNAVAILABLE;
 	} else if (server != NULL && server->present &&
