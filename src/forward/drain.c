@@ -20,8 +20,9 @@
 #define PAGE_EVENTS 8192
 /* Fits a SETTLE of single events. */
 #define SETTLE_ROWS 8192
-/* The whole is tried again after this. */
-#define HALT_MS 2000
+/* The whole is tried again at once, then after a pause that doubles. */
+#define PAUSE_FIRST_MS 50
+#define PAUSE_MOST_MS 2000
 /* A locked database is tried so often before its events are set aside. */
 #define TRIES 3
 #define RETRY_FIRST_MS 1000
@@ -411,6 +412,16 @@ prepare(struct forwarder *f, struct err *e)
 	return hooks_refresh(&f->hooks, f->main, clock_mono_ms(), e);
 }
 
+static void
+pause_drain(struct forwarder *f)
+{
+	f->drain_try_ms = clock_mono_ms() + f->drain_backoff_ms;
+	f->drain_backoff_ms =
+	    f->drain_backoff_ms == 0 ? PAUSE_FIRST_MS : f->drain_backoff_ms * 2;
+	if (f->drain_backoff_ms > PAUSE_MOST_MS)
+		f->drain_backoff_ms = PAUSE_MOST_MS;
+}
+
 enum turn
 forward_drain(struct forwarder *f)
 {
@@ -434,11 +445,13 @@ forward_drain(struct forwarder *f)
 		return TURN_MORE;
 	}
 	o = write_page(f, &page, &e);
-	if (o == OUTCOME_SETTLED)
+	if (o == OUTCOME_SETTLED) {
+		f->drain_backoff_ms = 0;
 		return TURN_MORE;
+	}
 failed:
 	forward_note_error(f, &f->log_drain, &e);
-	f->drain_try_ms = clock_mono_ms() + HALT_MS;
+	pause_drain(f);
 	return TURN_FAILED;
 }
 
@@ -504,7 +517,7 @@ forward_retry_aside(struct forwarder *f)
 		if (now >= server->retry_at_ms) {
 			if (retry(f, server, &e) != 0) {
 				forward_note_error(f, &f->log_drain, &e);
-				return now + HALT_MS;
+				return now + PAUSE_MOST_MS;
 			}
 		} else if (next == 0 || server->retry_at_ms < next) {
 			next = server->retry_at_ms;

@@ -41,7 +41,8 @@ struct forwarder {
 	/* For which connections the ledger was read. */
 	uint64_t ledger_main, ledger_message, ledger_feed;
 	uint64_t ledger_try_ms;
-	uint64_t drain_try_ms; /* after a failure of the whole */
+	/* After a failure of the whole. */
+	uint64_t drain_try_ms, drain_backoff_ms;
 
 	/* The replica. */
 	uint64_t replica_feed; /* the store's session that progress is of */
