@@ -37,7 +37,7 @@ struct databases {
 
 /*
  * Names, places and passwords. -1 when a password cannot be read or a name is
- * none; then all the rest is there. Owner: the caller, databases_clear, also
+ * none; then all the rest is there. Opens no library. Owner: the caller, databases_clear, also
  * after a failure.
  */
 int databases_open(struct databases *d, const struct config *c, struct err *e);
