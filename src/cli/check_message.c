@@ -55,7 +55,6 @@ is_there(struct check_mysql *m, const struct database *b)
 	return there;
 }
 
-/* Tables that are not there, as counted by grants that are held. */
 static void
 add_missing_table(
     struct check_mysql *m, struct database *b, const struct grant *g)
@@ -74,6 +73,15 @@ add_missing_table(
 	add(b, &b->failed, text);
 }
 
+/* Without any grant the server does not say what is there. */
+static const char *
+denied_text(struct check_mysql *m, const struct database *b)
+{
+	return is_there(m, b) ? "grants are missing; run: "
+			      : "it does not exist, or no grant on it is held; "
+				"if it exists, run: ";
+}
+
 static void
 add_denied(struct check_mysql *m, struct database *b, const bool *denied)
 {
@@ -85,7 +93,7 @@ add_denied(struct check_mysql *m, struct database *b, const bool *denied)
 		if (first)
 			add(b,
 			    grants[i].without == NULL ? &b->failed : &b->warned,
-			    "grants are missing; run: ");
+			    denied_text(m, b));
 		if (grants[i].without == NULL)
 			b->failed = true;
 		first = false;
@@ -99,9 +107,9 @@ add_denied(struct check_mysql *m, struct database *b, const bool *denied)
 static void
 look_at_grants(struct check_mysql *m, struct database *b)
 {
-	bool denied[64] = {false};
+	bool denied[GRANTS_MAX] = {false};
 
-	for (size_t i = 0; i < n_grants && i < 64; i++) {
+	for (size_t i = 0; i < n_grants; i++) {
 		struct err e = {.text = ""};
 
 		if (grants[i].place != GRANT_MESSAGE)
@@ -217,8 +225,13 @@ check_message_databases(struct check_mysql *m)
 	struct tally t = {.m = m};
 	size_t all = m->d.n_servers, i;
 
-	if (!m->message_up || !m->servers)
+	if (!m->message_up || !m->servers) {
+		check_say(m->k, "warn",
+		    "[message_db] message databases: not looked at, %s",
+		    m->message_up ? "because the mail servers cannot be read"
+				  : "without a connection");
 		return;
+	}
 	for (i = 0; i < all && sql_is_open(&m->d.message->sql); i++)
 		check_one(&t, m->d.servers[i]);
 	if (i < all)

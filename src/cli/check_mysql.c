@@ -27,11 +27,10 @@ open_library(struct check_mysql *m)
 	char version[80];
 	struct err e;
 
-	if (sql_library_open(&m->d.library, &e) != 0) {
+	if (databases_open_library(&m->d, version, sizeof(version), &e) != 0) {
 		check_say(m->k, "FAIL", "MySQL client library: %s", e.text);
 		return false;
 	}
-	(void)sql_library_version(&m->d.library, version, sizeof(version));
 	check_say(m->k, "ok", "MySQL client library: %s", version);
 	return true;
 }
@@ -230,7 +229,7 @@ check_session(struct check_mysql *m, struct database_host *h)
 {
 	static const char text[] =
 	    "SELECT @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@autocommit,"
-	    " @@read_only";
+	    " CAST(@@read_only AS CHAR) NOT IN ('0', 'OFF')";
 	int64_t values[3] = {1, 1, 0};
 	struct sql_statement s;
 	struct err e = {.text = ""};

@@ -5,7 +5,7 @@
 #define CLI_CHECK_MYSQL_H
 
 #include "cli/check.h"
-#include "cli/databases.h"
+#include "forward/databases.h"
 
 struct check_mysql {
 	struct check *k;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "cli/databases.h"
 #include "cli/internal.h"
+#include "forward/databases.h"
 #include "forward/ledger.h"
 
 static void
@@ -93,6 +93,8 @@ print_alternatives(const struct databases *d)
 	    "run\n"
 	    "-- `postal-tracker sql` again. Until then its events are set "
 	    "aside, and are not lost.\n"
+	    "-- A statement for a database that is gone fails; with --force "
+	    "the client goes on.\n"
 	    "-- One grant for all of them, also later ones, is possible. Its "
 	    "price: the account\n"
 	    "-- can read all mail (the raw-* tables) and change every "
@@ -165,10 +167,11 @@ look(struct sql_command *s, const struct config *c)
 {
 	struct databases *d = &s->d;
 	bool failed = false;
+	char version[80];
 	struct err e;
 
 	if (databases_open(d, c, &e) != 0 ||
-	    sql_library_open(&d->library, &e) != 0) {
+	    databases_open_library(d, version, sizeof(version), &e) != 0) {
 		complain("", &e, &failed);
 		return false;
 	}

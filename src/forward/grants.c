@@ -7,7 +7,7 @@
  */
 #include "forward/grants.h"
 
-#include <stdio.h>
+#include <assert.h>
 
 #include "base/array.h"
 #include "forward/ledger.h"
@@ -60,6 +60,8 @@ const struct grant grants[] = {
 /* clang-format on */
 
 const size_t n_grants = ARRAY_LENGTH(grants);
+
+static_assert(ARRAY_LENGTH(grants) <= GRANTS_MAX, "GRANTS_MAX is too small");
 
 /* --- asking ------------------------------------------------------------ */
 

@@ -40,7 +40,8 @@ struct grant {
 	const char *without;
 };
 
-/* Rows of one table follow each other. */
+/* At most GRANTS_MAX rows. */
+#define GRANTS_MAX 32
 extern const struct grant grants[];
 extern const size_t n_grants;
 

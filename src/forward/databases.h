@@ -4,12 +4,11 @@
  * The same library, targets and session as the forwarder's, without its jail:
  * these commands run for a moment, by hand, as whoever calls them.
  */
-#ifndef CLI_DATABASES_H
-#define CLI_DATABASES_H
+#ifndef FORWARD_DATABASES_H
+#define FORWARD_DATABASES_H
 
 #include "config/config.h"
 #include "forward/grants.h"
-#include "forward/library.h"
 #include "forward/sql_text.h"
 #include "forward/target.h"
 
@@ -25,7 +24,7 @@ struct database_host {
 };
 
 struct databases {
-	struct sql_library library;
+	struct sql_library *library; /* NULL: not opened */
 	struct targets targets;
 	struct database_host main_host, message_host;
 	/* The same one when one connection serves both. */
@@ -43,7 +42,12 @@ struct databases {
 int databases_open(struct databases *d, const struct config *c, struct err *e);
 void databases_clear(struct databases *d);
 
-/* Connects, to no database, and finds out the account. library: opened. */
+/* Opens the client library; version becomes "libmariadb.so.3 3.3.19", cut at
+ * size. */
+int databases_open_library(
+    struct databases *d, char *version, size_t size, struct err *e);
+
+/* Connects, to no database, and finds out the account. */
 int database_connect(
     struct databases *d, struct database_host *h, struct err *e);
 

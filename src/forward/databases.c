@@ -1,12 +1,15 @@
 /*
  * databases.c - Postal's databases, for the commands `check` and `sql`
  */
-#include "cli/databases.h"
+#include "forward/databases.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "forward/library.h"
 
 /* An account of one machine is enough for a Unix socket. */
 static void
@@ -59,14 +62,34 @@ databases_clear(struct databases *d)
 	sql_close(&d->main_host.sql);
 	sql_close(&d->message_host.sql);
 	targets_clear(&d->targets);
+	free(d->library);
 	free(d->servers);
+	d->library = NULL;
 	d->servers = NULL;
+}
+
+int
+databases_open_library(
+    struct databases *d, char *version, size_t size, struct err *e)
+{
+	struct sql_library *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return err_errno(e, "no memory for the client library");
+	if (sql_library_open(l, e) != 0) {
+		free(l);
+		return -1;
+	}
+	(void)sql_library_version(l, version, size);
+	d->library = l;
+	return 0;
 }
 
 int
 database_connect(struct databases *d, struct database_host *h, struct err *e)
 {
-	sql_init(&h->sql, &d->library);
+	assert(d->library != NULL);
+	sql_init(&h->sql, d->library);
 	if (sql_connect(&h->sql, &h->target, e) != 0)
 		return -1;
 	return grant_account(&h->sql, h->account, e);
