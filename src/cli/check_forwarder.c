@@ -35,8 +35,8 @@ check_forwarder(struct check *k, const struct ipc_status *s)
 	else if (!s->forwarder)
 		check_say(k, "FAIL",
 		    "forwarder: not connected to the daemon, %" PRIu64
-		    " events wait; start `postal-tracker forward` (systemctl "
-		    "start postal-tracker-forwarder), or see its log",
+		    " events wait; start `postal-tracker forward`, or see its "
+		    "log",
 		    s->pending);
 	else if (!f->connected)
 		check_say(k, "FAIL",
