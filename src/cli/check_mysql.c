@@ -199,8 +199,7 @@ check_tls(struct check_mysql *m, const struct database_host *h)
 
 /* --- the server -------------------------------------------------------- */
 
-/* Releases whose behaviour is known from tests or manuals: MariaDB 10.3 and
- * MySQL 5.7. Connector/C hides the "5.5.5-" of MariaDB, MySQL's does not. */
+/* The forwarder's statements are made for MariaDB 10.3 and MySQL 5.7. Connector/C hides the "5.5.5-" of MariaDB, MySQL's does not. */
 static void
 check_version(struct check_mysql *m, const struct database_host *h)
 {
@@ -216,7 +215,7 @@ check_version(struct check_mysql *m, const struct database_host *h)
 	if (major * 100 + minor < (mariadb ? 1003 : 507))
 		check_say(m->k, "warn",
 		    "%s server %s is older than MariaDB 10.3 and MySQL 5.7; "
-		    "the forwarder was not tried with it",
+		    "the forwarder is not made for it",
 		    h->section, version);
 	else
 		check_say(m->k, "ok", "%s server %s at %s, account %s",
