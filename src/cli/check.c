@@ -2,7 +2,7 @@
  * check.c - `postal-tracker check`: a line each, with the remedy
  *
  * Changes nothing. To add a check: a function that prints its lines with
- * say(), and a row in the table at the end.
+ * check_say(), and a row in the table at the end.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "base/fd.h"
 #include "base/number.h"
+#include "cli/check.h"
 #include "cli/internal.h"
 #include "monitor/holder.h"
 #include "monitor/listen.h"
@@ -27,25 +28,29 @@
 /* Below this a burst of events fills the disk in minutes. */
 #define SPACE_WANTED (UINT64_C(64) << 20)
 
-struct check {
-	const struct config *config;
-	const struct config_origins *origins;
-	bool failed;
-};
-
-static void say(struct check *k, const char *verdict, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* verdict: "ok", "warn" or "FAIL". */
+/* Control characters, which a terminal would obey: some of what is said here
+ * comes from other machines. */
 static void
-say(struct check *k, const char *verdict, const char *format, ...)
+put_plain(const char *text)
 {
+	for (const char *p = text; *p != '\0'; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		(void)fputc(c < ' ' || c == 0x7f ? '?' : c, stdout);
+	}
+}
+
+void
+check_say(struct check *k, const char *verdict, const char *format, ...)
+{
+	char text[CHECK_LINE_SIZE];
 	va_list ap;
 
-	(void)printf("%-4s  ", verdict);
 	va_start(ap, format);
-	(void)vprintf(format, ap);
+	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
+	(void)printf("%-4s  ", verdict);
+	put_plain(text);
 	(void)fputc('\n', stdout);
 	k->failed = k->failed || strcmp(verdict, "FAIL") == 0;
 }
@@ -61,54 +66,49 @@ check_unbuilt(struct check *k)
 		if (d->built || k->origins->of[i].file[0] == '\0')
 			continue;
 		config_format_value(k->config, d, value, sizeof(value));
-		say(k, "warn",
+		check_say(k, "warn",
 		    "[%s] %s = %s has no effect in this version "
 		    "(%s:%u)",
 		    d->section, d->key, value, k->origins->of[i].file,
 		    k->origins->of[i].line);
 	}
-	if (k->config->postal.mode == CONFIG_MODE_MYSQL)
-		say(k, "warn",
-		    "[postal] mode = mysql: this version has no forwarder; "
-		    "events stay in the spool");
 }
 
 static void
 check_kernel(struct check *k)
 {
 	if (sandbox_kernel_has_filters())
-		say(k, "ok", "kernel: seccomp filters");
+		check_say(k, "ok", "kernel: seccomp filters");
 	else
-		say(k, "FAIL",
+		check_say(k, "FAIL",
 		    "kernel: no seccomp filters; a kernel with "
 		    "CONFIG_SECCOMP_FILTER is needed");
 }
 
-static void
+void
 check_user(struct check *k, const char *key, const char *name)
 {
 	struct config_user user;
 	struct err e;
 
 	if (config_user_find(name, &user, &e) != 0)
-		say(k, "FAIL", "[sandbox] %s: %s", key, e.text);
+		check_say(k, "FAIL", "%s: %s", key, e.text);
 	else if (user.fallback)
-		say(k, "warn",
-		    "[sandbox] %s: there is no user %s, uid %d is used; the "
+		check_say(k, "warn",
+		    "%s: there is no user %s, uid %d is used; the "
 		    "packages make it, or `useradd --system %s`",
 		    key, name, (int)user.uid, name);
 	else
-		say(k, "ok", "[sandbox] %s: %s (uid %d)", key, name,
-		    (int)user.uid);
+		check_say(k, "ok", "%s: %s (uid %d)", key, name, (int)user.uid);
 }
 
 static void
 check_users(struct check *k)
 {
-	check_user(k, "web_user", k->config->sandbox.web_user);
-	check_user(k, "store_user", k->config->sandbox.store_user);
+	check_user(k, "[sandbox] web_user", k->config->sandbox.web_user);
+	check_user(k, "[sandbox] store_user", k->config->sandbox.store_user);
 	if (geteuid() != 0)
-		say(k, "warn",
+		check_say(k, "warn",
 		    "not root: some things cannot be checked, and a daemon "
 		    "started like this keeps its uid and sees the file system");
 }
@@ -123,15 +123,15 @@ check_listener(struct check *k, const struct endpoint *at)
 
 	endpoint_format(at, shown);
 	if (listener_bind(at, &fd, &e) == 0)
-		say(k, "ok", "[http] listen %s: free", shown);
+		check_say(k, "ok", "[http] listen %s: free", shown);
 	else if (e.code == EADDRINUSE && holder_find(at, &h) == 0 &&
 		 strcmp(h.name, "postal-tracker") == 0)
-		say(k, "ok",
+		check_say(k, "ok",
 		    "[http] listen %s: served by postal-tracker "
 		    "(pid %d)",
 		    shown, (int)h.pid);
 	else
-		say(k, "FAIL", "[http] listen %s", e.text);
+		check_say(k, "FAIL", "[http] listen %s", e.text);
 	fd_close(&fd);
 }
 
@@ -141,7 +141,7 @@ check_listeners(struct check *k)
 	const struct config_endpoints *listen = &k->config->http.listen;
 
 	if (listen->n == 0)
-		say(k, "FAIL", "[http] listen names no address");
+		check_say(k, "FAIL", "[http] listen names no address");
 	for (size_t i = 0; i < listen->n; i++)
 		check_listener(k, &listen->list[i]);
 }
@@ -158,12 +158,12 @@ check_owner(struct check *k, const struct stat *st)
 	    config_user_find(k->config->sandbox.store_user, &owner, &e) == 0)
 		wanted = owner.uid;
 	if (st->st_uid == wanted)
-		say(k, "ok",
+		check_say(k, "ok",
 		    "[spool] directory %s belongs to the store's "
 		    "user (uid %d)",
 		    path, (int)wanted);
 	else
-		say(k, "FAIL",
+		check_say(k, "FAIL",
 		    "[spool] directory %s belongs to uid %d, the store runs "
 		    "as uid %d; `chown -R %d %s` if it is a spool of this "
 		    "server (an empty one is taken over at the start)",
@@ -180,26 +180,26 @@ check_space(struct check *k)
 	uint64_t room;
 
 	if (statvfs(path, &vfs) != 0 || statfs(path, &fs) != 0) {
-		say(k, "FAIL", "[spool] directory %s: %s", path,
+		check_say(k, "FAIL", "[spool] directory %s: %s", path,
 		    strerror(errno));
 		return;
 	}
 	room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 	size_format(room / 1024 * 1024, have);
 	if ((vfs.f_flag & ST_RDONLY) != 0)
-		say(k, "FAIL",
+		check_say(k, "FAIL",
 		    "[spool] directory %s is on a read-only file system; "
 		    "remount it or choose another directory",
 		    path);
 	else if (room < SPACE_WANTED)
-		say(k, "FAIL",
+		check_say(k, "FAIL",
 		    "[spool] directory %s: only %s are free; make room, "
 		    "events that cannot be stored are lost",
 		    path, have);
 	else
-		say(k, "ok", "[spool] directory %s: %s free", path, have);
+		check_say(k, "ok", "[spool] directory %s: %s free", path, have);
 	if (fs.f_type == TMPFS_MAGIC_NUMBER)
-		say(k, "warn",
+		check_say(k, "warn",
 		    "[spool] directory %s is in memory (tmpfs): events do "
 		    "not survive a restart of the machine",
 		    path);
@@ -212,23 +212,38 @@ check_spool(struct check *k)
 	struct stat st;
 
 	if (stat(path, &st) != 0 && errno == ENOENT) {
-		say(k, "ok",
+		check_say(k, "ok",
 		    "[spool] directory %s does not exist; it is made at the "
 		    "first start",
 		    path);
 		return;
 	}
 	if (stat(path, &st) != 0) {
-		say(k, "FAIL", "[spool] directory %s: %s", path,
+		check_say(k, "FAIL", "[spool] directory %s: %s", path,
 		    strerror(errno));
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		say(k, "FAIL", "[spool] directory %s is not a directory", path);
+		check_say(
+		    k, "FAIL", "[spool] directory %s is not a directory", path);
 		return;
 	}
 	check_owner(k, &st);
 	check_space(k);
+}
+
+static void
+check_status(struct check *k, const struct ipc_status *s)
+{
+	if (s->ready)
+		check_say(k, "ok", "daemon: running and storing events");
+	else
+		check_say(k, "FAIL",
+		    "daemon: running, but events are not stored: "
+		    "%.*s",
+		    (int)s->reason.len, (const char *)s->reason.p);
+	if (k->config->postal.mode == CONFIG_MODE_MYSQL)
+		check_forwarder(k, s);
 }
 
 static void
@@ -241,15 +256,9 @@ check_daemon(struct check *k)
 
 	if (ask_open(&a, k->config, false, &e) != 0 ||
 	    ask(&a, IPC_STATUS_GET, &get, IPC_STATUS, &answer, &e) != 0)
-		say(k, "ok", "daemon: not asked: %s", e.text);
-	else if (answer.body.status.ready)
-		say(k, "ok", "daemon: running and storing events");
+		check_say(k, "ok", "daemon: not asked: %s", e.text);
 	else
-		say(k, "FAIL",
-		    "daemon: running, but events are not stored: "
-		    "%.*s",
-		    (int)answer.body.status.reason.len,
-		    (const char *)answer.body.status.reason.p);
+		check_status(k, &answer.body.status);
 	ask_close(&a);
 }
 
@@ -259,6 +268,7 @@ static void (*const checks[])(struct check *k) = {
     check_users,
     check_listeners,
     check_spool,
+    check_mysql,
     check_daemon,
 };
 
@@ -279,9 +289,9 @@ command_check(int argc, char **argv)
 	c = options_load_config(&o, origins);
 	k.config = c;
 	if (c == NULL)
-		say(&k, "FAIL", "configuration: see above");
+		check_say(&k, "FAIL", "configuration: see above");
 	else
-		say(&k, "ok", "configuration: %s",
+		check_say(&k, "ok", "configuration: %s",
 		    o.config != NULL ? o.config : config_default_path());
 	for (size_t i = 0; c != NULL && i < ARRAY_LENGTH(checks); i++)
 		checks[i](&k);

@@ -24,7 +24,8 @@ static const struct {
     {"forward", command_forward, "forward [-c FILE]",
 	"the forwarder to Postal's MySQL, in the foreground"},
     {"check", command_check, "check [-c FILE]",
-	"configuration, ports, spool, users: a line each, with the remedy"},
+	"configuration, ports, spool, users, MySQL: a line each, with the "
+	"remedy"},
     {"config", command_config, "config [-c FILE]",
 	"the configuration in effect, and where each value comes from"},
     {"status", command_status, "status [-c FILE] [--json]",
@@ -35,6 +36,8 @@ static const struct {
     {"link", command_link,
 	"link add [-c FILE] --server TOKEN [--token TOKEN] URL",
 	"add a link (stand-alone use), print its URL path"},
+    {"sql", command_sql, "sql [-c FILE]",
+	"the SQL that creates the ledger and the forwarder's least grants"},
     {"version", NULL, "version", "version, build flags, libraries"},
     {"help", command_help, "help", "this text"},
 };

@@ -20,6 +20,7 @@ int command_config(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_link(int argc, char **argv);
+int command_sql(int argc, char **argv);
 
 /* Prints what is wrong and the usage of the command; returns EX_USAGE. */
 int cli_usage_error(const char *command, const char *what);

@@ -13,7 +13,8 @@
 #include "forward/forwarder.h"
 
 #define LEDGER_DATABASE "postal_tracker"
-#define LEDGER_TABLE "`postal_tracker`.`ledger`"
+#define LEDGER_TABLE_NAME "ledger"
+#define LEDGER_TABLE "`" LEDGER_DATABASE "`.`" LEDGER_TABLE_NAME "`"
 
 enum ledger_part {
 	LEDGER_ROWS = 1,  /* loads, clicks, messages */

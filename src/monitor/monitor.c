@@ -323,9 +323,6 @@ open_everything(struct monitor *m, struct err *e)
 		warn_of_fallback(
 		    "store", &m->users.store, c->sandbox.store_user);
 	}
-	if (c->postal.mode == CONFIG_MODE_MYSQL)
-		log_warn("mode=mysql: the forwarder is not part of this "
-			 "version yet; events stay in the spool");
 	m->self_fd = spawn_open_self(e);
 	if (m->self_fd < 0 ||
 	    place_open_spool(
