@@ -67,6 +67,9 @@ def template():
             capture_output=True,
             text=True,
             check=False,
+            # A server that starts clears its directory of temporary files,
+            # whoever else has some there.
+            env={**os.environ, "TMPDIR": str(parent)},
         )
         assert made.returncode == 0, made.stdout + made.stderr
         _template = parent / "data"
@@ -110,6 +113,9 @@ class Authority:
             capture_output=True,
             text=True,
             check=False,
+            # A server that starts clears its directory of temporary files,
+            # whoever else has some there.
+            env={**os.environ, "TMPDIR": str(parent)},
         )
         assert made.returncode == 0, made.stderr
 
@@ -179,6 +185,7 @@ class MariaDB:
             "mariadbd",
             "--no-defaults",
             f"--datadir={self.data}",
+            f"--tmpdir={self.directory}",
             f"--user={_server_user()}",
             f"--socket={self.socket}",
             f"--port={self.port}",

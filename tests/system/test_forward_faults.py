@@ -240,8 +240,9 @@ def test_locked_rows(two):
     assert postal.loads(1) == []
     holder.rollback()
     holder.close()
-    two.wait_drained()
-    two.wait_status(lambda s: s["set_aside"] == 0, "nothing set aside")
+    two.wait_status(
+        lambda s: s["set_aside"] == 0 and s["pending"] == 0, "all written"
+    )
     assert agents(postal.loads(1)) == ["waits"]
 
 
