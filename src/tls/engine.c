@@ -434,6 +434,7 @@ static const struct {
 	enum tls_alert alert;
 	const char *text;
 } broken[] = {
+    {BR_ERR_BAD_PARAM, TLS_ALERT_DECODE_ERROR, "a message that is cut short"},
     {BR_ERR_UNSUPPORTED_VERSION, TLS_ALERT_PROTOCOL_VERSION,
 	"a record is not of TLS"},
     {BR_ERR_BAD_VERSION, TLS_ALERT_PROTOCOL_VERSION,
@@ -459,7 +460,7 @@ tls_engine_failure(const struct tls_conn *c)
 	int error = br_ssl_engine_last_error(&c->context.eng);
 
 	if (c->differs || error == BR_ERR_NO_RANDOM ||
-	    error == BR_ERR_BAD_PARAM || error == BR_ERR_BAD_STATE)
+	    error == BR_ERR_BAD_STATE)
 		return (struct tls_failure){TLS_REASON_INTERNAL,
 		    TLS_ALERT_INTERNAL_ERROR, "the engine went another way"};
 	if (error == BR_ERR_OK)

@@ -14,11 +14,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -163,12 +165,12 @@ read_request(struct peer *p)
 	char *end;
 
 	s.len = s.len < room ? s.len : room;
-	if (s.len == 0)
-		return;
-	memcpy(p->head + p->head_len, s.p, s.len);
-	p->head_len += s.len;
-	p->head[p->head_len] = '\0';
-	tls_consume(p->tls, s.len);
+	if (s.len > 0) {
+		memcpy(p->head + p->head_len, s.p, s.len);
+		p->head_len += s.len;
+		p->head[p->head_len] = '\0';
+		tls_consume(p->tls, s.len);
+	}
 	end = strstr(p->head, "\r\n\r\n");
 	if (end == NULL)
 		return;
@@ -355,8 +357,10 @@ serve_all(int workers)
 		int fd = listen_on(0);
 		pid_t pid = fork();
 
-		if (pid == 0)
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 			serve(fd);
+		}
 		(void)close(fd);
 		if (pid < 0)
 			die("fork", strerror(errno));
