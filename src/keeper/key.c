@@ -99,29 +99,43 @@ find_key(
 
 /* --- does it belong to the certificate --------------------------------- */
 
+/* BearSSL wants what it only reads without const: so copies are made. */
+static bool
+verifies_ec(const struct tls_public_key *public, struct span value,
+    struct span signature)
+{
+	uint8_t point[TLS_POINT_SIZE];
+	const br_ec_public_key k = {BR_EC_secp256r1, point, sizeof(point)};
+
+	memcpy(point, public->point.p, sizeof(point));
+	return br_ecdsa_vrfy_asn1_get_default()(&br_ec_p256_m31, value.p,
+		   value.len, &k, signature.p, signature.len) == 1;
+}
+
+static bool
+verifies_rsa(const struct tls_public_key *public, struct span value,
+    struct span signature)
+{
+	uint8_t n[TLS_RSA_BITS_MAX / 8], e[8], got[KEEPER_HASH_MAX];
+	const br_rsa_public_key k = {
+	    n, public->modulus.len, e, public->exponent.len};
+
+	if (k.nlen > sizeof(n) || k.elen > sizeof(e))
+		return false;
+	memcpy(n, public->modulus.p, k.nlen);
+	memcpy(e, public->exponent.p, k.elen);
+	return br_rsa_pkcs1_vrfy_get_default()(signature.p, signature.len,
+		   BR_HASH_OID_SHA256, value.len, &k, got) == 1 &&
+	       memcmp(got, value.p, value.len) == 0;
+}
+
 static bool
 verifies(const struct tls_public_key *public, struct span value,
     struct span signature)
 {
-	uint8_t got[KEEPER_HASH_MAX];
-
-	if (public->kind == TLS_KEY_EC) {
-		const br_ec_public_key ec = {BR_EC_secp256r1,
-		    (unsigned char *)(uintptr_t) public->point.p,
-		    public->point.len};
-
-		return br_ecdsa_vrfy_asn1_get_default()(&br_ec_p256_m31,
-			   value.p, value.len, &ec, signature.p,
-			   signature.len) == 1;
-	}
-	const br_rsa_public_key rsa = {
-	    (unsigned char *)(uintptr_t) public->modulus.p, public->modulus.len,
-	    (unsigned char *)(uintptr_t) public->exponent.p,
-	    public->exponent.len};
-
-	return br_rsa_pkcs1_vrfy_get_default()(signature.p, signature.len,
-		   BR_HASH_OID_SHA256, value.len, &rsa, got) == 1 &&
-	       memcmp(got, value.p, value.len) == 0;
+	return public->kind == TLS_KEY_EC
+		   ? verifies_ec(public, value, signature)
+		   : verifies_rsa(public, value, signature);
 }
 
 static int

@@ -168,7 +168,8 @@ read_rsa(struct tls_public_key *key, struct span bits)
 	key->kind = TLS_KEY_RSA;
 	key->modulus = der_take_unsigned(&n);
 	key->exponent = der_take_unsigned(&n);
-	if (cursor_end(&c) != 0 || cursor_end(&n) != 0)
+	if (cursor_end(&c) != 0 || cursor_end(&n) != 0 ||
+	    key->modulus.p == NULL || key->exponent.p == NULL)
 		return -1;
 	/* Such an exponent or modulus is nobody's key. */
 	if (key->exponent.len > 8 ||

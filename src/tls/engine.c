@@ -155,8 +155,9 @@ policy_choose(const br_ssl_server_policy_class **p,
 
 	(void)context;
 	for (size_t i = 0; i < from->n_chain; i++) {
-		/* BearSSL's struct lacks the const; it only reads. */
-		c->chain[i].data = (unsigned char *)(uintptr_t)from->chain[i].p;
+		/* BearSSL's pointer lacks the const; it only reads. */
+		memcpy(&c->chain[i].data, &from->chain[i].p,
+		    sizeof(c->chain[i].data));
 		c->chain[i].data_len = from->chain[i].len;
 	}
 	choices->cipher_suite = c->choice.suite;

@@ -164,7 +164,7 @@ hold_chain(struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
 
 	if (s->n_held == s->cap_held) {
 		size_t cap = s->cap_held == 0 ? 16 : s->cap_held * 2;
-		void *p = realloc((void *)s->held, cap * sizeof(s->held[0]));
+		void *p = realloc((void *)s->held, cap * sizeof(void *));
 
 		if (p == NULL) {
 			(void)err_set(e, "no memory");

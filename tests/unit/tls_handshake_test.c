@@ -406,8 +406,8 @@ test_false_start(void **state)
 	n = client_take(&client, buffer, sizeof(buffer));
 	data = buffer + 4000;
 	memcpy(data, "early", len);
-	record = e->out.vtable->encrypt(
-	    &e->out.vtable, 23, BR_TLS12, data, &len);
+	record =
+	    e->out.vtable->encrypt(&e->out.vtable, 23, BR_TLS12, data, &len);
 	memmove(buffer + n, record, len);
 	tls_feed(p.server, (struct span){buffer, n + len});
 	assert_int_equal(tls_state(p.server), TLS_HANDSHAKE);
