@@ -4,6 +4,7 @@
 #include "tests/unit/test.h"
 
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -298,6 +299,137 @@ test_wrong_signature(void **state)
 	world_end(p.server);
 }
 
+/* --- refused hellos ----------------------------------------------------- */
+
+static const struct refused {
+	const char *name, *protocol;
+	uint16_t suite, version;
+	enum tls_reason reason;
+	uint8_t alert;
+} refused[] = {
+    {"nobody.test", NULL, 0xc02b, BR_TLS12, TLS_REASON_NAME, 112},
+    {NULL, NULL, 0xc02b, BR_TLS12, TLS_REASON_NAME, 112},
+    {"ec.test", "h2", 0xc02b, BR_TLS12, TLS_REASON_PROTOCOL, 120},
+    {"rsa.test", NULL, 0xc02b, BR_TLS12, TLS_REASON_SUITE, 40},
+    {"ec.test", NULL, 0xc02f, BR_TLS12, TLS_REASON_SUITE, 40},
+    {"ec.test", NULL, BR_TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, BR_TLS11,
+	TLS_REASON_VERSION, 70},
+};
+
+static void
+test_refused_hellos(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
+		br_ssl_engine_context *e = &client.context.eng;
+		const struct refused *r = &refused[i];
+		const char *protocol = r->protocol;
+
+		start(r->name, WORLD_EC, 7);
+		br_ssl_engine_set_suites(e, &r->suite, 1);
+		br_ssl_engine_set_versions(e, r->version, r->version);
+		if (protocol != NULL)
+			br_ssl_engine_set_protocol_names(e, &protocol, 1);
+		assert_int_equal(
+		    br_ssl_client_reset(&client.context, r->name, 0), 1);
+		run();
+		assert_int_equal(tls_state(p.server), TLS_FAILED);
+		assert_int_equal(tls_failure(p.server).reason, r->reason);
+		assert_int_equal(tls_failure(p.server).alert, r->alert);
+		assert_true(strlen(tls_failure(p.server).text) > 0);
+		assert_int_equal(br_ssl_engine_last_error(e),
+		    BR_ERR_RECV_FATAL_ALERT + r->alert);
+		assert_int_equal(tls_take(p.server, p.answer, 10), 0);
+		world_end(p.server);
+	}
+}
+
+static void
+test_alpn(void **state)
+{
+	const char *protocols[] = {"h2", "http/1.1"};
+
+	(void)state;
+	start("ec.test", WORLD_EC, 1000);
+	br_ssl_engine_set_protocol_names(&client.context.eng, protocols, 2);
+	assert_int_equal(br_ssl_client_reset(&client.context, "ec.test", 0), 1);
+	run();
+	exchange_data();
+	assert_string_equal(
+	    br_ssl_engine_get_selected_protocol(&client.context.eng),
+	    "http/1.1");
+	world_end(p.server);
+}
+
+/* What a client says behind our first flight. */
+static const struct {
+	const char *bytes;
+	size_t len;
+	enum tls_reason reason;
+	uint8_t alert;
+} replies[] = {
+    {"\x15\x03\x03\x00\x02\x02\x30", 7, TLS_REASON_CLIENT_ALERT, 48},
+    {"\x15\x03\x03\x00\x02\x01\x00", 7, TLS_REASON_CLOSED, 0},
+    {"\x15\x03\x03\x00\x02\x02\x00", 7, TLS_REASON_CLIENT_ALERT, 0},
+    {"\x14\x03\x03\x00\x01\x01", 6, TLS_REASON_BROKEN, 10},
+    {"\x17\x03\x03\x00\x01x", 6, TLS_REASON_BROKEN, 10},
+    {"\x16\x03\x02\x00\x01x", 6, TLS_REASON_BROKEN, 70},
+    {"\x16\x02\x02\x00\x01x", 6, TLS_REASON_BROKEN, 70},
+    {"\x16\x03\x03\x48\x01x", 6, TLS_REASON_BROKEN, 22},
+    {"\x16\x03\x03\x00\x04\x01\x00\x00\x00", 9, TLS_REASON_BROKEN, 10},
+    {"\x16\x03\x03\x00\x04\x10\x00\x00\x00", 9, TLS_REASON_BROKEN, 50},
+};
+
+static void
+test_replies(void **state)
+{
+	static uint8_t buffer[8000];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(replies); i++) {
+		const uint8_t *b = (const uint8_t *)replies[i].bytes;
+		size_t n;
+
+		start("ec.test", WORLD_EC, 1000);
+		n = client_take(&client, buffer, sizeof(buffer));
+		tls_feed(p.server, (struct span){buffer, n});
+		world_sign(&world, p.server);
+		assert_true(tls_take(p.server, buffer, sizeof(buffer)) > 100);
+		tls_feed(p.server, (struct span){b, replies[i].len});
+		n = tls_take(p.server, buffer, sizeof(buffer));
+		assert_int_equal(tls_state(p.server), TLS_FAILED);
+		assert_int_equal(
+		    tls_failure(p.server).reason, replies[i].reason);
+		assert_int_equal(tls_failure(p.server).alert, replies[i].alert);
+		if (replies[i].reason == TLS_REASON_BROKEN) {
+			assert_int_equal(n, 7);
+			assert_int_equal(buffer[6], replies[i].alert);
+		}
+		world_end(p.server);
+	}
+}
+
+/* An alert is not put into the middle of another record. */
+static void
+test_no_alert_inside_a_record(void **state)
+{
+	static uint8_t buffer[8000];
+	size_t n;
+
+	(void)state;
+	start("ec.test", WORLD_EC, 1000);
+	n = client_take(&client, buffer, sizeof(buffer));
+	tls_feed(p.server, (struct span){buffer, n});
+	world_sign(&world, p.server);
+	assert_int_equal(tls_take(p.server, buffer, 50), 50);
+	assert_false(tls_wants_input(p.server));
+	tls_feed(p.server, span_of("\x17\x03\x03"));
+	tls_feed(p.server, span_of("and once more, which is too much"));
+	assert_int_equal(tls_state(p.server), TLS_FAILED);
+	assert_int_equal(tls_take(p.server, buffer, 50), 0);
+	world_end(p.server);
+}
+
 /* --- endings ------------------------------------------------------------ */
 
 static void
@@ -484,6 +616,36 @@ test_opens_nothing(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* An idle connection costs the pages that it used, not its size. */
+static void
+test_pages(void **state)
+{
+	const size_t size = tls_conn_size(), page = 4096;
+	unsigned char resident[64];
+	size_t n = 0;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_true(size / page <= sizeof(resident));
+	start("ec.test", WORLD_EC, 1000);
+	world_end(p.server);
+	p.server = tls_begin(&world.server, memory);
+	run();
+	say("GET /img/a/b HTTP/1.1\r\nHost: a.example\r\n\r\n", 42);
+	run();
+	assert_int_equal(tls_write(p.server, span_of("HTTP/1.1 200 OK")), 15);
+	run();
+	assert_int_equal(p.n_answer, 15);
+	assert_int_equal(mincore(memory, size, resident), 0);
+	for (size_t i = 0; i < size / page; i++)
+		n += resident[i] & 1;
+	assert_true(n <= 3);
+	tls_end(p.server);
+	(void)munmap(memory, size);
+}
+
 static void
 test_reasons(void **state)
 {
@@ -519,6 +681,10 @@ main(void)
 	    cmocka_unit_test(test_wanted),
 	    cmocka_unit_test(test_no_signature),
 	    cmocka_unit_test(test_wrong_signature),
+	    cmocka_unit_test(test_refused_hellos),
+	    cmocka_unit_test(test_alpn),
+	    cmocka_unit_test(test_replies),
+	    cmocka_unit_test(test_no_alert_inside_a_record),
 	    cmocka_unit_test(test_close),
 	    cmocka_unit_test(test_tampering),
 	    cmocka_unit_test(test_bad_finished),
@@ -526,6 +692,7 @@ main(void)
 	    cmocka_unit_test(test_fed_too_much),
 	    cmocka_unit_test(test_end_anywhere),
 	    cmocka_unit_test(test_opens_nothing),
+	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_reasons),
 	};
 
