@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "tests/unit/tls_world.h"
+#include "tls/internal.h"
 
 #define ROUNDS 2000
 
@@ -203,6 +204,20 @@ test_resumption(void **state)
 		assert_true(tls_info(p.server).resumed);
 		world_end(p.server);
 
+		/* For another name: a full handshake. */
+		start("www.example.com", ways[i].key, 500);
+		br_ssl_engine_set_suites(
+		    &client.context.eng, &ways[i].suite, 1);
+		br_ssl_engine_set_session_parameters(
+		    &client.context.eng, &session);
+		assert_int_equal(
+		    br_ssl_client_reset(&client.context, "www.example.com", 1),
+		    1);
+		run();
+		exchange_data();
+		assert_false(tls_info(p.server).resumed);
+		world_end(p.server);
+
 		/* Ended: a full handshake again. */
 		start(ways[i].name, ways[i].key, 500);
 		world.server.now_s += 100;
@@ -238,18 +253,56 @@ test_wanted(void **state)
 	assert_true(keeper_is_key_exchange(wanted.bytes));
 	assert_memory_equal(
 	    wanted.bytes.p, client.context.eng.client_random, 32);
-	/* The set is replaced and gone meanwhile; the handshake keeps it. */
-	struct tls_set *set = world.server.set;
-
-	world.server.set = tls_set_new(&(const struct hash_key){0, 0});
-	tls_set_hold(set);
-	tls_set_release(set);
 	p.hold = false;
 	run();
 	exchange_data();
 	world_end(p.server);
+}
+
+/* The set is replaced and released meanwhile; the handshake keeps it. */
+static void
+test_reload(void **state)
+{
+	static const struct hash_key key = {1, 1};
+	struct tls_set *was = world.server.set;
+	struct err e;
+
+	(void)state;
+	world.server.set = tls_set_new(&key);
+	assert_int_equal(tls_set_add(world.server.set, span_of(FIXTURE_EC),
+			     WORLD_EC, span_of("new.test"), &e),
+	    0);
+	start("new.test", WORLD_EC, 1000);
+	p.hold = true;
+	run();
+	assert_int_equal(tls_state(p.server), TLS_WANT_SIGNATURE);
 	tls_set_release(world.server.set);
-	world.server.set = set;
+	world.server.set = was;
+	p.hold = false;
+	run();
+	exchange_data();
+	world_end(p.server);
+}
+
+/* Should the engine ever want something else signed than was foreseen. */
+static void
+test_unforeseen(void **state)
+{
+	(void)state;
+	for (size_t at = 0; at < TLS_TO_SIGN_MAX - 33; at += 9) {
+		start("ec.test", WORLD_EC, 1000);
+		p.hold = true;
+		run();
+		p.server->to_sign[at] ^= 1;
+		tls_signed(p.server, span_of("any"));
+		assert_int_equal(tls_state(p.server), TLS_FAILED);
+		assert_int_equal(
+		    tls_failure(p.server).reason, TLS_REASON_INTERNAL);
+		run();
+		assert_int_equal(br_ssl_engine_last_error(&client.context.eng),
+		    BR_ERR_RECV_FATAL_ALERT + TLS_ALERT_INTERNAL_ERROR);
+		world_end(p.server);
+	}
 }
 
 static void
@@ -679,6 +732,8 @@ main(void)
 	    cmocka_unit_test(test_every_way),
 	    cmocka_unit_test(test_resumption),
 	    cmocka_unit_test(test_wanted),
+	    cmocka_unit_test(test_reload),
+	    cmocka_unit_test(test_unforeseen),
 	    cmocka_unit_test(test_no_signature),
 	    cmocka_unit_test(test_wrong_signature),
 	    cmocka_unit_test(test_refused_hellos),

@@ -118,7 +118,8 @@ static const struct {
 	const char *bytes;
 	size_t len;
 } bad[] = {
-    {EXT(SNI SNI)}, /* twice */
+    {EXT(GROUPS GROUPS)}, /* twice */
+    {EXT(SNI SNI)},	  /* twice */
     {EXT("\0\0\0\x0e\0\x0c\0\0\x08"
 	 "a.example")}, /* short */
     {EXT("\0\0\0\x0e\0\x0c\0\0\x0a"
