@@ -140,6 +140,13 @@ choose_hash(
 	return false;
 }
 
+/* A client's groups are also those of the keys it takes (RFC 8422 5.1). */
+static bool
+takes_key(const struct tls_hello *h, enum tls_key_kind kind)
+{
+	return kind == TLS_KEY_RSA || (h->groups & 1u << TLS_GROUP_P256) != 0;
+}
+
 int
 tls_choose(const struct tls_hello *h, const struct tls_entry *entry,
     bool aes_first, struct tls_choice *choice, struct tls_failure *f)
@@ -155,7 +162,7 @@ tls_choose(const struct tls_hello *h, const struct tls_entry *entry,
 		enum tls_key_kind kind = (enum tls_key_kind)i;
 
 		choice->identity = entry->of[kind];
-		if (choice->identity == NULL ||
+		if (choice->identity == NULL || !takes_key(h, kind) ||
 		    !choose_hash(h, kind, &choice->hash))
 			continue;
 		choice->suite = choose_suite(h, kind, aes_first);

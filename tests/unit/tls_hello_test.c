@@ -301,6 +301,13 @@ test_choose(void **state)
 	h.groups = 1u << TLS_GROUP_P256;
 	assert_int_equal(tls_choose(&h, &both, true, &c, &f), 0);
 	assert_int_equal(c.group, TLS_GROUP_P256);
+	h.signatures |= TLS_SIGNATURE_BIT(TLS_KEY_EC, TLS_SHA256);
+	assert_int_equal(tls_choose(&h, &both, true, &c, &f), 0);
+	assert_int_equal(c.identity->key_id, 1);
+	/* It could not read a key of P-256. */
+	h.groups = 1u << TLS_GROUP_X25519;
+	assert_int_equal(tls_choose(&h, &both, true, &c, &f), 0);
+	assert_int_equal(c.identity->key_id, 2);
 	h.groups = 1u << 24;
 	assert_int_equal(tls_choose(&h, &both, true, &c, &f), -1);
 	assert_int_equal(f.reason, TLS_REASON_SUITE);
