@@ -16,7 +16,9 @@ struct keeper_signer {
 	enum tls_key_kind kind;
 	br_ec_private_key ec;
 	br_rsa_private_key rsa;
+	br_rsa_public_key public;
 	uint8_t parts[5][PART_MAX];
+	uint8_t n[TLS_RSA_BITS_MAX / 8], e[8];
 };
 
 static const struct {
@@ -50,6 +52,17 @@ keep(struct keeper_signer *s, size_t i, struct span part)
 		return NULL;
 	memcpy(s->parts[i], part.p, part.len);
 	return s->parts[i];
+}
+
+static int
+keep_public(struct keeper_signer *s, const struct keeper_parts *parts)
+{
+	if (parts->n.len > sizeof(s->n) || parts->e.len > sizeof(s->e))
+		return -1;
+	memcpy(s->n, parts->n.p, parts->n.len);
+	memcpy(s->e, parts->e.p, parts->e.len);
+	s->public = (br_rsa_public_key){s->n, parts->n.len, s->e, parts->e.len};
+	return 0;
 }
 
 static int
@@ -87,10 +100,22 @@ keeper_signer_new(const struct keeper_parts *parts)
 		    keep(s, 0, parts->secret), parts->secret.len};
 		return s;
 	}
-	if (keep_rsa(s, parts) == 0)
+	if (keep_public(s, parts) == 0 && keep_rsa(s, parts) == 0)
 		return s;
 	keeper_signer_free(s);
 	return NULL;
+}
+
+/* With the public key: a fault must not give the private one away. */
+static bool
+verifies(const struct keeper_signer *s, enum tls_hash hash, struct span value,
+    const uint8_t *signature)
+{
+	uint8_t got[KEEPER_HASH_MAX];
+
+	return br_rsa_pkcs1_vrfy_get_default()(signature, s->public.nlen,
+		   hashes[hash].oid, value.len, &s->public, got) == 1 &&
+	       memcmp(got, value.p, value.len) == 0;
 }
 
 int
@@ -102,9 +127,10 @@ keeper_signer_sign(struct keeper_signer *s, enum tls_hash hash,
 		    &br_ec_p256_m31, hashes[hash].table, value.p, &s->ec, out);
 		return *len > 0 ? 0 : -1;
 	}
-	*len = s->rsa.n_bitlen / 8;
+	*len = s->public.nlen;
 	return br_rsa_pkcs1_sign_get_default()(
-		   hashes[hash].oid, value.p, value.len, &s->rsa, out) == 1
+		   hashes[hash].oid, value.p, value.len, &s->rsa, out) == 1 &&
+		       verifies(s, hash, value, out)
 		   ? 0
 		   : -1;
 }

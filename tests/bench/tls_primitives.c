@@ -3,7 +3,8 @@
  *
  * Prints CPU time of one operation, of the candidates for each role: BearSSL
  * (CRYPTO=bearssl), libsodium, Nettle, GMP (CRYPTO=fast), and OpenSSL, to
- * know what nginx pays. Run it on the machine in question.
+ * know what nginx pays; and of keeper_sign as it was built. Run it on the
+ * machine in question.
  */
 #include <bearssl.h>
 #include <gmp.h>
@@ -21,6 +22,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include "keeper/sign.h"
+#include "tests/unit/tls_fixtures.h"
 
 #define SECONDS 0.3
 
@@ -334,6 +338,38 @@ measure_rsa(unsigned int bits)
 	mpz_clear(nettle_rsa.signature);
 }
 
+/* --- the keeper -------------------------------------------------------- */
+
+static void
+keeper_once(void *arg)
+{
+	uint8_t bytes[64 + 4 + 32] = {[64] = 3, [66] = 29, [67] = 32};
+	uint8_t signature[TLS_SIGNATURE_MAX];
+	size_t len;
+
+	if (keeper_sign(arg, 0, (struct span){bytes, sizeof(bytes)}, signature,
+		&len) != KEEPER_SIGNED)
+		abort();
+}
+
+static void
+measure_keeper(const char *role, const char *chain, const char *key)
+{
+	static uint8_t memory[8192];
+	struct tls_certificate c;
+	struct keeper_key *k;
+	struct err e;
+
+	if (tls_certificate_parse(
+		&c, span_of(chain), memory, sizeof(memory), &e) != 0)
+		abort();
+	k = keeper_key_new(span_of(key), &c.key, &e);
+	if (k == NULL)
+		abort();
+	measure(role, "keeper_sign, as built", keeper_once, k);
+	keeper_key_free(k);
+}
+
 int
 main(void)
 {
@@ -350,5 +386,10 @@ main(void)
 	measure_rsa(2048);
 	measure_rsa(3072);
 	measure_rsa(4096);
+	keeper_key_init();
+	measure_keeper("ECDSA P-256 sign", FIXTURE_EC, FIXTURE_EC_KEY);
+	measure_keeper("RSA-2048 sign", FIXTURE_RSA, FIXTURE_RSA_KEY);
+	measure_keeper("RSA-3072 sign", FIXTURE_RSA3072, FIXTURE_RSA3072_KEY);
+	measure_keeper("RSA-4096 sign", FIXTURE_RSA4096, FIXTURE_RSA4096_KEY);
 	return 0;
 }

@@ -6,9 +6,11 @@
 #include <bearssl.h>
 
 #include "base/array.h"
+#include "keeper/internal.h"
 #include "keeper/sign.h"
 #include "tests/unit/tls_fixtures.h"
 #include "tls/hello.h"
+#include "tls/pem.h"
 
 static uint8_t memory[65536];
 
@@ -225,6 +227,63 @@ test_signatures(void **state)
 	}
 }
 
+/*
+ * A part of the key spoilt, as by a fault of the memory, behind the checks of
+ * keeper_key_new: a wrong result would give the key away, and none comes.
+ */
+static void
+test_faults(void **state)
+{
+	struct tls_public_key public = public_of(FIXTURE_RSA);
+	struct span *parts[5], pem = span_of(FIXTURE_RSA_KEY), der;
+	static uint8_t bytes[4096];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	char label[PEM_LABEL_SIZE];
+	br_skey_decoder_context d;
+	struct keeper_parts k = {
+	    .kind = TLS_KEY_RSA, .n = public.modulus, .e = public.exponent};
+	const br_rsa_private_key *rsa;
+	uint8_t out[TLS_SIGNATURE_MAX], value[32] = {1};
+
+	(void)state;
+	assert_int_equal(pem_next(&pem, &w, label, &der), PEM_OBJECT);
+	br_skey_decoder_init(&d);
+	br_skey_decoder_push(&d, der.p, der.len);
+	rsa = br_skey_decoder_get_rsa(&d);
+	k.p = (struct span){rsa->p, rsa->plen};
+	k.q = (struct span){rsa->q, rsa->qlen};
+	k.dp = (struct span){rsa->dp, rsa->dplen};
+	k.dq = (struct span){rsa->dq, rsa->dqlen};
+	k.iq = (struct span){rsa->iq, rsa->iqlen};
+	parts[0] = &k.dp;
+	parts[1] = &k.dq;
+	parts[2] = &k.iq;
+	parts[3] = &k.p;
+	parts[4] = NULL;
+	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+		struct keeper_signer *s;
+		uint8_t spoilt[512];
+		struct span was = {0};
+		size_t len = 0;
+		int result = -1;
+
+		if (parts[i] != NULL) {
+			was = *parts[i];
+			memcpy(spoilt, was.p, was.len);
+			spoilt[was.len / 2] ^= 4;
+			parts[i]->p = spoilt;
+		}
+		s = keeper_signer_new(&k);
+		if (s != NULL)
+			result = keeper_signer_sign(
+			    s, TLS_SHA256, (struct span){value, 32}, out, &len);
+		assert_int_equal(result, parts[i] == NULL ? 0 : -1);
+		keeper_signer_free(s);
+		if (parts[i] != NULL)
+			*parts[i] = was;
+	}
+}
+
 static void
 test_refusals(void **state)
 {
@@ -269,6 +328,7 @@ main(void)
 	    cmocka_unit_test(test_damaged_keys),
 	    cmocka_unit_test(test_shape),
 	    cmocka_unit_test(test_signatures),
+	    cmocka_unit_test(test_faults),
 	    cmocka_unit_test(test_refusals),
 	};
 
