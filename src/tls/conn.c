@@ -347,7 +347,12 @@ tls_plaintext(const struct tls_conn *c)
 void
 tls_consume(struct tls_conn *c, size_t len)
 {
-	br_ssl_engine_recvapp_ack(&c->context.eng, len);
+	size_t there = tls_plaintext(c).len;
+
+	/* BearSSL would lose its place in a record. */
+	if (len == 0 || there == 0)
+		return;
+	br_ssl_engine_recvapp_ack(&c->context.eng, len < there ? len : there);
 	push_stash(c);
 }
 

@@ -523,6 +523,31 @@ test_close(void **state)
 	world_end(p.server);
 }
 
+/* Consuming nothing, in the middle of a record: nothing is lost. */
+static void
+test_consume_nothing(void **state)
+{
+	static uint8_t buffer[1000];
+	size_t n;
+
+	(void)state;
+	start("ec.test", WORLD_EC, 1000);
+	run();
+	say("hello", 5);
+	n = client_take(&client, buffer, sizeof(buffer));
+	for (size_t i = 0; i < n; i++) {
+		tls_feed(p.server, (struct span){buffer + i, 1});
+		if (i + 1 < n)
+			tls_consume(p.server, i % 2);
+	}
+	read_plain();
+	assert_int_equal(p.n_plain, 5);
+	tls_consume(p.server, 100);
+	p.n_plain = 0;
+	exchange_data();
+	world_end(p.server);
+}
+
 static void
 test_tampering(void **state)
 {
@@ -741,6 +766,7 @@ main(void)
 	    cmocka_unit_test(test_replies),
 	    cmocka_unit_test(test_no_alert_inside_a_record),
 	    cmocka_unit_test(test_close),
+	    cmocka_unit_test(test_consume_nothing),
 	    cmocka_unit_test(test_tampering),
 	    cmocka_unit_test(test_bad_finished),
 	    cmocka_unit_test(test_false_start),
