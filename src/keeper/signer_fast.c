@@ -163,7 +163,8 @@ make_work(struct rsa *k)
 
 /* --- RSA --------------------------------------------------------------- */
 
-/* A fresh r below n; 1/r exists but for the factors of n. */
+/* A fresh r below n; 1/r exists but for the factors of n. How long inverting
+ * takes depends on r, which is new and says nothing of the key. */
 static int
 draw_blinding(struct rsa *k)
 {

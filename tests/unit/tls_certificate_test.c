@@ -3,6 +3,8 @@
  */
 #include "tests/unit/test.h"
 
+#include <bearssl.h>
+
 #include "base/array.h"
 #include "tests/unit/tls_fixtures.h"
 #include "tls/certificate.h"
@@ -142,6 +144,59 @@ test_cut(void **state)
 		(void)der_take(&k, DER_SEQUENCE);
 		assert_true(k.bad);
 	}
+}
+
+static void
+assert_inside(struct span s, const uint8_t *p, size_t len)
+{
+	if (s.len > 0)
+		assert_true(s.p >= p && s.p + s.len <= p + len);
+}
+
+/* Every byte changed in turn: a reason, or a certificate whose spans lie in
+ * its own memory. Most changes are of the signature, which nobody reads. */
+static void
+damage(const char *pem)
+{
+	static uint8_t der[4096], again[4096];
+	static char text[8192];
+	struct tls_certificate c;
+	size_t len, taken = 0;
+	struct err e;
+
+	assert_int_equal(parse(&c, pem, &e), 0);
+	len = c.chain[0].len;
+	memcpy(der, c.chain[0].p, len);
+	for (size_t i = 0; i < len * 3; i++) {
+		uint8_t was = der[i / 3];
+		size_t n;
+
+		der[i / 3] ^= i % 3 == 0 ? 1 : i % 3 == 1 ? 0x80 : 0xff;
+		n = br_pem_encode(text, der, len, "CERTIFICATE", 0);
+		der[i / 3] = was;
+		e.text[0] = '\0';
+		if (tls_certificate_parse(&c, (struct span){(uint8_t *)text, n},
+			again, len, &e) != 0) {
+			assert_true(strlen(e.text) > 0);
+			continue;
+		}
+		taken++;
+		assert_inside(c.chain[0], again, len);
+		assert_inside(c.names, again, len);
+		assert_inside(c.key.point, again, len);
+		assert_inside(c.key.modulus, again, len);
+		assert_inside(c.key.exponent, again, len);
+	}
+	assert_true(taken > 0 && taken < len * 3);
+}
+
+static void
+test_damage(void **state)
+{
+	(void)state;
+	damage(FIXTURE_EC);
+	damage(FIXTURE_RSA);
+	damage(FIXTURE_ROOT);
 }
 
 static void
@@ -408,6 +463,7 @@ main(void)
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_too_many),
 	    cmocka_unit_test(test_cut),
+	    cmocka_unit_test(test_damage),
 	    cmocka_unit_test(test_small_memory),
 	    cmocka_unit_test(test_lengths),
 	    cmocka_unit_test(test_times),
