@@ -80,8 +80,9 @@ struct tls_info {
 struct tls_conn;
 
 /*
- * Once in each process that serves or signs, before its filter is loaded.
- * Finds out what the processor has. -1 when a library does not work.
+ * Once in each process that serves, before the first connection. Finds out
+ * what the processor has; of the kernel it asks only getrandom, so it may be
+ * called behind the filter. -1 when a library does not work.
  */
 int tls_init(struct err *e);
 /* Whether AES is done by the processor. */
