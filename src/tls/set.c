@@ -1,0 +1,256 @@
+/*
+ * set.c - all certificates of a server, found by the name a client asks for
+ *
+ * Pure but for the heap.
+ */
+#include "tls/set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+	struct tls_entry entry;
+	uint8_t len; /* 0: the row is free */
+	uint8_t name[TLS_NAME_MAX];
+};
+
+/* An identity and the DER that it borrows from. */
+struct held {
+	struct tls_identity identity;
+	uint8_t der[];
+};
+
+struct tls_set {
+	struct hash_key key;
+	unsigned int users;
+	struct row *rows; /* open addressing, at most half full */
+	size_t n_rows, cap_rows;
+	struct held **held;
+	size_t n_held, cap_held;
+	struct tls_entry fallback;
+	bool has_fallback;
+};
+
+struct tls_set *
+tls_set_new(const struct hash_key *key)
+{
+	struct tls_set *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->key = *key;
+	s->users = 1;
+	return s;
+}
+
+struct tls_set *
+tls_set_hold(struct tls_set *s)
+{
+	s->users++;
+	return s;
+}
+
+void
+tls_set_release(struct tls_set *s)
+{
+	if (s == NULL || --s->users > 0)
+		return;
+	for (size_t i = 0; i < s->n_held; i++)
+		free(s->held[i]);
+	free((void *)s->held);
+	free(s->rows);
+	free(s);
+}
+
+/* --- rows -------------------------------------------------------------- */
+
+/* Lower case and without the trailing dot; the length, 0 when it is no name.
+ */
+static size_t
+canonical(struct span name, uint8_t out[TLS_NAME_MAX])
+{
+	if (name.len > 0 && name.p[name.len - 1] == '.')
+		name.len--;
+	if (name.len == 0 || name.len > TLS_NAME_MAX)
+		return 0;
+	for (size_t i = 0; i < name.len; i++)
+		out[i] = ascii_lower(name.p[i]);
+	return name.len;
+}
+
+/* The row of a canonical name, or the free one where it belongs. */
+static struct row *
+row_of(const struct tls_set *s, struct span name)
+{
+	size_t at = hash_bytes(&s->key, name) & (s->cap_rows - 1);
+
+	while (
+	    s->rows[at].len != 0 &&
+	    !span_equal((struct span){s->rows[at].name, s->rows[at].len}, name))
+		at = (at + 1) & (s->cap_rows - 1);
+	return &s->rows[at];
+}
+
+static const struct tls_entry *
+find(const struct tls_set *s, struct span name)
+{
+	struct row *r =
+	    s->cap_rows > 0 && name.len > 0 ? row_of(s, name) : NULL;
+
+	return r != NULL && r->len != 0 ? &r->entry : NULL;
+}
+
+static int
+grow_rows(struct tls_set *s, size_t wanted)
+{
+	struct tls_set bigger = *s;
+
+	if (bigger.cap_rows == 0)
+		bigger.cap_rows = 64;
+	while (bigger.cap_rows < wanted * 2)
+		bigger.cap_rows *= 2;
+	if (bigger.cap_rows == s->cap_rows)
+		return 0;
+	bigger.rows = calloc(bigger.cap_rows, sizeof(s->rows[0]));
+	if (bigger.rows == NULL)
+		return -1;
+	for (size_t i = 0; i < s->cap_rows; i++) {
+		const struct row *r = &s->rows[i];
+
+		if (r->len != 0)
+			*row_of(&bigger, (struct span){r->name, r->len}) = *r;
+	}
+	free(s->rows);
+	*s = bigger;
+	return 0;
+}
+
+static void
+put(struct tls_entry *entry, const struct tls_identity *identity)
+{
+	const struct tls_identity **at =
+	    &entry->of[identity->certificate.key.kind];
+
+	if (*at == NULL ||
+	    (*at)->certificate.not_after < identity->certificate.not_after)
+		*at = identity;
+}
+
+/* There is room: grow_rows was asked beforehand. */
+static void
+enter(struct tls_set *s, struct span name, const struct tls_identity *identity)
+{
+	uint8_t lower[TLS_NAME_MAX];
+	size_t len = canonical(name, lower);
+	struct row *r;
+
+	if (len == 0)
+		return;
+	r = row_of(s, (struct span){lower, len});
+	if (r->len == 0) {
+		r->len = (uint8_t)len;
+		memcpy(r->name, lower, len);
+		s->n_rows++;
+	}
+	put(&r->entry, identity);
+}
+
+/* --- filling ----------------------------------------------------------- */
+
+static struct tls_identity *
+hold_chain(struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
+{
+	struct held *h;
+
+	if (s->n_held == s->cap_held) {
+		size_t cap = s->cap_held == 0 ? 16 : s->cap_held * 2;
+		void *p = realloc((void *)s->held, cap * sizeof(void *));
+
+		if (p == NULL) {
+			(void)err_set(e, "no memory");
+			return NULL;
+		}
+		s->held = p;
+		s->cap_held = cap;
+	}
+	h = calloc(1, sizeof(*h) + pem.len);
+	if (h == NULL) {
+		(void)err_set(e, "no memory");
+		return NULL;
+	}
+	if (tls_certificate_parse(
+		&h->identity.certificate, pem, h->der, pem.len, e) != 0) {
+		free(h);
+		return NULL;
+	}
+	h->identity.key_id = key_id;
+	s->held[s->n_held++] = h;
+	return &h->identity;
+}
+
+int
+tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
+    struct span name, struct err *e)
+{
+	struct tls_identity *identity = hold_chain(s, pem, key_id, e);
+	struct span rest, each;
+
+	if (identity == NULL)
+		return -1;
+	if (grow_rows(s, s->n_rows + identity->certificate.n_names + 1) != 0) {
+		free(s->held[--s->n_held]);
+		return err_set(e, "no memory");
+	}
+	enter(s, name, identity);
+	rest = identity->certificate.names;
+	while (tls_certificate_next_name(&rest, &each))
+		enter(s, each, identity);
+	return 0;
+}
+
+int
+tls_set_add_default(
+    struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
+{
+	struct tls_identity *identity = hold_chain(s, pem, key_id, e);
+
+	if (identity == NULL)
+		return -1;
+	put(&s->fallback, identity);
+	s->has_fallback = true;
+	return 0;
+}
+
+/* --- asking ------------------------------------------------------------ */
+
+const struct tls_entry *
+tls_set_find(const struct tls_set *s, struct span name)
+{
+	uint8_t lower[TLS_NAME_MAX];
+	size_t len = canonical(name, lower);
+	const struct tls_entry *found = find(s, (struct span){lower, len});
+	size_t dot = 0;
+
+	/* "*" takes the place of the first label, however long that is. */
+	while (dot < len && lower[dot] != '.')
+		dot++;
+	if (found == NULL && dot > 0 && dot < len) {
+		lower[dot - 1] = '*';
+		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
+	}
+	if (found == NULL && s->has_fallback)
+		found = &s->fallback;
+	return found;
+}
+
+size_t
+tls_set_size(const struct tls_set *s)
+{
+	return s->n_held;
+}
+
+const struct tls_identity *
+tls_set_at(const struct tls_set *s, size_t i)
+{
+	return &s->held[i]->identity;
+}

@@ -1,0 +1,64 @@
+/*
+ * set.h - all certificates of a server, found by the name a client asks for
+ *
+ * A set is filled once, then only read; a reload makes another. It is counted
+ * how many use it, because a handshake that began with the old set ends with
+ * it: whoever keeps a set holds it, the last one that releases frees it.
+ *
+ * A name finds its own entry first, then that of the wildcard of its parent
+ * domain, then the default pair, if there is one. An entry holds at most one
+ * certificate of each kind of key; where two cover a name, the one that is
+ * valid longer is served.
+ */
+#ifndef TLS_SET_H
+#define TLS_SET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "tls/certificate.h"
+
+struct tls_set;
+
+struct tls_identity {
+	struct tls_certificate certificate;
+	uint32_t key_id; /* what the keeper calls the key */
+};
+
+/* By kind of key; NULL: none of this kind. At least one is not. */
+struct tls_entry {
+	const struct tls_identity *of[TLS_KEY_KINDS];
+};
+
+/* Owner: the caller, who holds it. NULL: no memory. */
+struct tls_set *tls_set_new(const struct hash_key *key);
+
+/*
+ * Reads the chain of a PEM text and enters it under each of its names, and
+ * under name when that is not empty: a certificate without alternative names
+ * is served for the name that it was stored under. -1 with the reason; the
+ * set is as before.
+ */
+int tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
+    struct span name, struct err *e);
+/* The same, as the default: for unknown names, and clients without SNI. */
+int tls_set_add_default(
+    struct tls_set *s, struct span pem, uint32_t key_id, struct err *e);
+
+/*
+ * What is served for a name, or NULL. Without case, a trailing dot ignored.
+ * An empty name gives the default.
+ */
+const struct tls_entry *tls_set_find(const struct tls_set *s, struct span name);
+
+/* For reports: all identities, in the order they were added. */
+size_t tls_set_size(const struct tls_set *s);
+const struct tls_identity *tls_set_at(const struct tls_set *s, size_t i);
+
+struct tls_set *tls_set_hold(struct tls_set *s);
+/* NULL is taken. */
+void tls_set_release(struct tls_set *s);
+
+#endif
