@@ -266,7 +266,8 @@ print_asides(const struct ipc_list *list)
 static void
 print_text(const struct ipc_status *s)
 {
-	char node[UUID_TEXT_SIZE], used[NUMBER_TEXT_SIZE], most[NUMBER_TEXT_SIZE];
+	char node[UUID_TEXT_SIZE], used[NUMBER_TEXT_SIZE],
+	    most[NUMBER_TEXT_SIZE];
 
 	uuid_format(s->node, node);
 	size_format(s->spool_bytes, used);
