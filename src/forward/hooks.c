@@ -24,7 +24,7 @@ static int
 add(struct hooks *h, const struct sql_cell *cells, struct err *e)
 {
 	size_t cap = h->cap == 0 ? 64 : h->cap * 2;
-	struct hook hook = {.id = 0}, *grown;
+	struct hook hook, *grown;
 	int64_t id, server_id, open = 0, click = 0;
 
 	if (sql_cell_int64(&cells[0], &id) != 0 ||

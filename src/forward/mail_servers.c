@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The first server whose id is not below. */
 static size_t
@@ -57,7 +56,7 @@ grow(struct mail_servers *s, struct err *e)
 
 	if (s->n < s->cap)
 		return 0;
-	grown = realloc(s->list, cap * sizeof(grown[0]));
+	grown = reallocarray(s->list, cap, sizeof(void *));
 	if (grown == NULL)
 		return err_errno(e, "no memory for servers");
 	s->list = grown;
@@ -83,8 +82,8 @@ mail_servers_take(struct mail_servers *s, uint32_t id, struct err *e)
 		free(server);
 		return NULL;
 	}
-	memmove(
-	    s->list + at + 1, s->list + at, (s->n - at) * sizeof(s->list[0]));
+	for (size_t i = s->n; i > at; i--)
+		s->list[i] = s->list[i - 1];
 	s->list[at] = server;
 	s->n++;
 	return server;
