@@ -113,9 +113,6 @@ class Authority:
             capture_output=True,
             text=True,
             check=False,
-            # A server that starts clears its directory of temporary files,
-            # whoever else has some there.
-            env={**os.environ, "TMPDIR": str(parent)},
         )
         assert made.returncode == 0, made.stderr
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import WAIT_SECONDS
+from conftest import PROGRAMS, WAIT_SECONDS
 from mariadb import Authority, MariaDB
 
-SQLJAIL = os.environ.get("SQLJAIL", "build/sqljail")
+SQLJAIL = f"{PROGRAMS}/sqljail"
 FALLBACK_UID = 60983
 
 
