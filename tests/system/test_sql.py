@@ -577,6 +577,9 @@ TRIES = {
     "mprotect": "mprotect",
     "unlink /etc/hosts": "unlink",
 }
+if "sanitized" in SQLJAIL:
+    # Its runtime maps files as code: tests/sanitized/extra.policy.
+    del TRIES["code /etc/hosts"]
 NUMBERS = {
     "x86_64": {
         "openat": 257, "execve": 59, "clone": 56, "bind": 49, "accept": 43,
@@ -588,8 +591,6 @@ NUMBERS = {
 
 @pytest.mark.parametrize("what", TRIES)
 def test_what_the_jail_refuses(work, db, what):
-    if what.startswith("code") and "sanitized" in SQLJAIL:
-        pytest.skip("the sanitizers' runtime has mmap rules of its own")
     jail = Jail(work, **tcp(db))
     jail.connect()
     answer = jail.ask("try " + what)
