@@ -211,6 +211,11 @@ write_single(struct forwarder *f, struct group *g, struct err *e)
 {
 	enum group_result r = group_write(g, e);
 
+	/* Its tables may be of the days before utf8mb4. */
+	if (r == GROUP_DATA) {
+		g->narrow = true;
+		r = group_write(g, e);
+	}
 	if (r == GROUP_WRITTEN)
 		return settle_written(f, g, e) == 0 ? r : GROUP_HALTED;
 	if (r != GROUP_DATA)
@@ -326,7 +331,8 @@ make_group(struct forwarder *f, struct mail_server *server,
 {
 	arena_reset(&f->work);
 	*g = (struct group){.f = f, .server = server, .n = n};
-	g->events = arena_take(&f->work, n * sizeof(g->events[0]));
+	/* Not of f->work, which events that go singly begin anew. */
+	g->events = arena_take(&f->page, n * sizeof(g->events[0]));
 	if (g->events == NULL)
 		return err_errno(e, "no memory for events");
 	for (size_t i = 0; i < n; i++)

@@ -48,7 +48,10 @@ row_values(struct group *g, const struct group_event *e,
 	if (is_kind(e, IPC_EVENT_CLICK))
 		*v++ = sql_uint64(event->link_id);
 	*v++ = sql_text(span_of(t->ip));
-	*v++ = sql_text(forward_user_agent(agent, t->agent));
+	agent = forward_user_agent(agent, t->agent);
+	if (g->narrow && agent.len > 0)
+		agent.len = forward_narrow(t->agent, agent.len);
+	*v++ = sql_text(agent);
 	*v++ = sql_decimal(span_of(t->at));
 	*values = v;
 	return 0;

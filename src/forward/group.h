@@ -38,7 +38,8 @@ struct group {
 	size_t n;
 	const struct hook *hooks; /* of this server */
 	size_t n_hooks;
-	bool want_open, want_click;		/* some hook does */
+	bool want_open, want_click; /* some hook does */
+	bool narrow; /* no characters above U+FFFF; see forward_narrow */
 	struct group_message *by_token, *by_id; /* of opens, of clicks */
 	size_t n_by_token, n_by_id;
 	struct group_link *links; /* ascending ids */

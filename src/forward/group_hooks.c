@@ -129,6 +129,8 @@ make_payload(struct group *g, const struct group_event *e, struct span *payload,
 		skip(g, e, 0, "its payload would be longer than the column");
 		return 0;
 	}
+	if (g->narrow)
+		w.len = forward_narrow(w.p, w.len);
 	return arena_copy(&g->f->work, writer_span(&w), payload) != 0
 		   ? err_errno(err, "no memory for a webhook")
 		   : 0;

@@ -78,6 +78,24 @@ forward_user_agent(struct span agent, uint8_t out[FORWARD_AGENT_SIZE])
 	    utf8_repair(agent, FORWARD_AGENT_CHARS, out, FORWARD_AGENT_SIZE)};
 }
 
+size_t
+forward_narrow(uint8_t *text, size_t len)
+{
+	static const uint8_t replacement[] = {0xef, 0xbf, 0xbd};
+	size_t out = 0;
+
+	for (size_t i = 0; i < len;) {
+		if (text[i] < 0xf0 || len - i < 4) {
+			text[out++] = text[i++];
+			continue;
+		}
+		for (size_t j = 0; j < sizeof(replacement); j++)
+			text[out++] = replacement[j];
+		i += 4;
+	}
+	return out;
+}
+
 const char *
 forward_event_name(enum ipc_event_kind kind)
 {

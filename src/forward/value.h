@@ -59,6 +59,13 @@ void forward_ip_format(const uint8_t ip[16], char text[ADDR_TEXT_SIZE]);
 struct span forward_user_agent(
     struct span agent, uint8_t out[FORWARD_AGENT_SIZE]);
 
+/*
+ * For a database whose character set is MySQL's old "utf8", of at most three
+ * bytes: characters above U+FFFF become U+FFFD, in place. text is valid UTF-8;
+ * the result is the new length.
+ */
+size_t forward_narrow(uint8_t *text, size_t len);
+
 /* "MessageLoaded" of an open, "MessageLinkClicked" of a click. */
 const char *forward_event_name(enum ipc_event_kind kind);
 

@@ -207,6 +207,22 @@ def test_odd_user_agents(stack):
     assert sorted(hooks) == sorted(repaired * 2)
 
 
+def test_tables_of_three_bytes(make_mariadb, make_stack):
+    """Before utf8mb4 a smile could not be stored: the rest of the text is."""
+    stack = make_stack(make_mariadb(), settings=QUICK, generation="1.x")
+    one_server(stack.postal)
+    stack.start()
+    stack.click(CLICK)
+    smile = "smile \U0001f600 é"
+    assert raw_get(stack, OPEN, smile.encode()).status == 200
+    assert raw_get(stack, CLICK, smile.encode()).status == 307
+    assert raw_get(stack, OPEN, b"plain").status == 200
+    status = stack.wait_drained()
+    assert status["set_aside"] == 0
+    assert agents(stack.postal.loads(1)) == ["smile \ufffd é", "plain"]
+    assert agents(stack.postal.clicks(1))[-1] == "smile \ufffd é"
+
+
 def test_odd_urls(stack):
     postal = stack.postal
     urls = {

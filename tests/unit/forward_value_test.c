@@ -281,10 +281,40 @@ test_spam_status(void **state)
 	assert_string_equal(forward_spam_status(true, true), "Spam");
 }
 
+static const struct {
+	const char *text, *narrowed;
+} narrow_cases[] = {
+    {"", ""},
+    {"abc", "abc"},
+    {"\xc3\xa9 \xe2\x82\xac", "\xc3\xa9 \xe2\x82\xac"},
+    {"\xf0\x9f\x98\x80", "\xef\xbf\xbd"},
+    {"a\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf"
+     "b",
+	"a\xef\xbf\xbd\xef\xbf\xbd"
+	"b"},
+    {"\xef\xbf\xbd\xf0\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd"},
+};
+
+static void
+test_narrow(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(narrow_cases); i++) {
+		uint8_t text[64];
+		size_t len = strlen(narrow_cases[i].text);
+
+		memcpy(text, narrow_cases[i].text, len);
+		len = forward_narrow(text, len);
+		assert_int_equal(len, strlen(narrow_cases[i].narrowed));
+		assert_memory_equal(text, narrow_cases[i].narrowed, len);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_narrow),
 	    cmocka_unit_test(test_uuid_form),
 	    cmocka_unit_test(test_uuid_stays),
 	    cmocka_unit_test(test_uuid_differs),
