@@ -188,8 +188,11 @@ held_by_tracker(const struct endpoint *at)
 {
 	struct holder h;
 
-	return holder_find(at, &h) == 0 &&
-	       strcmp(h.name, "postal-tracker") == 0;
+	/* Gone meanwhile; or root cannot see whose it is, because that
+	 * process has given up all but its name already. */
+	if (holder_find(at, &h) != 0 || (h.pid == 0 && geteuid() == 0))
+		return true;
+	return strcmp(h.name, "postal-tracker") == 0;
 }
 
 static int
