@@ -218,19 +218,22 @@ spawn_web(struct child *c, struct err *e)
 	struct monitor *m = c->monitor;
 	struct ipc_web_settings settings =
 	    settings_for_web(&m->config, m->workers, m->trusted);
-	int fds[2 + CONFIG_LISTEN_MAX] = {m->empty_fd, m->shared_fd};
+	int fds[3 + CONFIG_LISTEN_MAX] = {
+	    m->empty_fd, m->shared_fd, m->sessions_fd};
 	struct spawn s = {.role = IPC_WEB,
 	    .params = params_of(c, &m->users.web),
 	    .settings_type = IPC_WEB_SETTINGS,
 	    .settings = &settings,
 	    .fds = fds,
-	    .n_fds = 2 + m->listeners.n};
+	    .n_fds = 3 + m->listeners.n};
 
 	for (size_t i = 0; i < m->listeners.n; i++)
-		fds[2 + i] = m->listeners.list[i].fd;
+		fds[3 + i] = m->listeners.list[i].fd;
 	settings.index = c->index;
 	settings.k0 = m->shared_key[0];
 	settings.k1 = m->shared_key[1];
+	settings.s0 = m->sessions_key[0];
+	settings.s1 = m->sessions_key[1];
 	settings.n_listeners = (uint16_t)m->listeners.n;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }

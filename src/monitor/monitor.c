@@ -381,6 +381,7 @@ clear(struct monitor *m)
 	fd_close(&m->socket_fd);
 	fd_close(&m->empty_fd);
 	fd_close(&m->shared_fd);
+	fd_close(&m->sessions_fd);
 	fd_close(&m->spool_fd);
 	loop_close(&m->loop);
 }
@@ -414,7 +415,7 @@ monitor_run(const char *path)
 	}
 	m->path = path;
 	m->self_fd = m->spool_fd = m->socket_fd = m->empty_fd = -1;
-	m->shared_fd = m->signals.fd = m->loop.epoll_fd = -1;
+	m->shared_fd = m->sessions_fd = m->signals.fd = m->loop.epoll_fd = -1;
 	if (listeners_inherit(&m->listeners, &e) != 0) {
 		log_err("not started: %s", e.text);
 		free(m);

@@ -26,15 +26,14 @@
 /* Descriptors that a worker has beside its connections. */
 #define WORKER_OWN_FDS 96
 
-/* Memory for the counts of so many workers, and the key of its tables. */
+/* Zeroed memory that workers share, and the key of what is in it. */
 static int
-open_shared_memory(
-    unsigned int workers, int *result, uint64_t key[2], struct err *e)
+open_shared_memory(off_t size, int *result, uint64_t key[2], struct err *e)
 {
 	int fd =
 	    memfd_create("postal-tracker-web", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, (off_t)workers * IPC_WEB_SLICE_SIZE) != 0 ||
+	if (fd < 0 || ftruncate(fd, size) != 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 ||
 	    getrandom(key, 2 * sizeof(key[0]), 0) != 2 * sizeof(key[0])) {
 		(void)err_errno(e, "cannot make the workers' shared memory");
@@ -71,8 +70,14 @@ monitor_new_workers(struct monitor *m, struct err *e)
 
 	m->workers = settings_workers(&m->config);
 	fit_connections(m);
-	if (open_shared_memory(m->workers, &shared, m->shared_key, e) != 0)
+	if (open_shared_memory((off_t)m->workers * IPC_WEB_SLICE_SIZE, &shared,
+		m->shared_key, e) != 0 ||
+	    (m->sessions_fd < 0 &&
+		open_shared_memory(IPC_SESSIONS_SIZE, &m->sessions_fd,
+		    m->sessions_key, e) != 0)) {
+		fd_close(&shared);
 		return -1;
+	}
 	fd_close(&m->shared_fd);
 	m->shared_fd = shared;
 	for (unsigned int i = 0; i < m->workers; i++) {
