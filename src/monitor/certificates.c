@@ -211,14 +211,16 @@ look_at(struct certificates *c, int parent, const char *name, bool at_once,
 }
 
 static void
-forget_absent(struct certificates *c, const struct certificates_found *found)
+forget_absent(struct certificates *c, bool at_once,
+    const struct certificates_found *found)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
 		struct certificate *entry = &c->list[i];
 
-		if (entry->present) {
+		if (entry->present || (!at_once && !entry->missed)) {
+			entry->missed = !entry->present;
 			c->list[kept++] = *entry;
 			continue;
 		}
@@ -260,7 +262,7 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 		return -1;
 	}
 	(void)closedir(dir);
-	forget_absent(c, found);
+	forget_absent(c, at_once, found);
 	return 0;
 }
 

@@ -21,6 +21,8 @@ pairs_shown(const char *name, char text[PAIRS_SHOWN])
 	return log_escape(span_of(name), text, PAIRS_SHOWN);
 }
 
+#define DEATHS_MOST 2
+
 /* --- the list ---------------------------------------------------------- */
 
 static struct pair *
@@ -333,7 +335,7 @@ refuse(struct monitor *m, struct pair *pair, struct span reason)
 	(void)span_to_text(span_of(text + 1), why, sizeof(why));
 	pairs_say_refused(m, pair->name, why);
 	pairs_drop(m, pair);
-	pairs_note_change(m);
+	loop_wake_at(&m->loop, m->loop.now_ms);
 }
 
 void
@@ -382,6 +384,19 @@ pairs_child_started(struct child *c)
 	if (c->monitor->listeners.n_https == 0)
 		return;
 	tell_or_feed(c);
+}
+
+/* A pair that a keeper dies of twice is not offered a third time. */
+void
+pairs_child_ended(struct child *c)
+{
+	struct monitor *m = c->monitor;
+	struct pair *pair = find_id(&m->pairs, c->pairs.awaiting);
+
+	if (c->role != IPC_KEEPER || c->pairs.awaiting == 0 || pair == NULL)
+		return;
+	if (++pair->deaths >= DEATHS_MOST && pair->state == PAIR_OFFERED)
+		refuse(m, pair, span_of("the keeper dies of it"));
 }
 
 void
