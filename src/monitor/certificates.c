@@ -224,7 +224,10 @@ forget_absent(struct certificates *c, bool at_once,
 			c->list[kept++] = *entry;
 			continue;
 		}
-		found->gone(found->owner, entry->name);
+		/* Not one that nobody was told of. */
+		if (entry->tried[CERTIFICATE_CHAIN].there ||
+		    entry->tried[CERTIFICATE_KEY].there)
+			found->gone(found->owner, entry->name);
 		free(entry->name);
 		c->too_many = false;
 	}

@@ -226,6 +226,8 @@ connect_keeper(struct child *keeper)
 	struct monitor *m = keeper->monitor;
 
 	keeper->pairs.connected = true;
+	log_debug("complete role=keeper[%u] pid=%d pairs=%zu", keeper->index,
+	    (int)keeper->pid, m->pairs.n);
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
 		if (child_is_worker(&m->children[i]))
 			connect_worker(&m->children[i], keeper);
