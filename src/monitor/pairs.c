@@ -373,8 +373,9 @@ tell_or_feed(struct child *c)
 	if (c->role == IPC_KEEPER)
 		feed_keeper(c);
 	/* The first set is complete, unless there is something already. */
-	else if (p->version > 0 && (pairs_count(p, PAIR_SERVED) > 0 ||
-				       pairs_count(p, PAIR_OFFERED) == 0))
+	else if (c->role == IPC_WEB && p->version > 0 &&
+		 (pairs_count(p, PAIR_SERVED) > 0 ||
+		     pairs_count(p, PAIR_OFFERED) == 0))
 		tell_worker(c);
 }
 
@@ -406,7 +407,7 @@ pairs_child_writable(struct child *c)
 {
 	if (loop_change(&c->monitor->loop, &c->watch, EPOLLIN) != 0)
 		child_kill(c);
-	else if (child_is_running(c) && (c->role & (IPC_KEEPER | IPC_WEB)) != 0)
+	else if (child_is_running(c))
 		tell_or_feed(c);
 }
 
