@@ -16,7 +16,7 @@ const struct ipc_record ipc_network_record = {
     network_fields, ARRAY_LENGTH(network_fields), sizeof(struct ipc_network)};
 
 static const struct ipc_field role_row_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_TOOL, NULL},
+    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_KEEPER, NULL},
     {"index", IPC_U16, offsetof(struct ipc_role_row, index), 0, UINT16_MAX,
 	NULL},
     {"pid", IPC_U32, offsetof(struct ipc_role_row, pid), 0, UINT32_MAX, NULL},
@@ -115,6 +115,17 @@ static const struct ipc_field web_settings_fields[] = {
     {"k1", IPC_U64, offsetof(struct ipc_web_settings, k1), 0, UINT64_MAX, NULL},
     {"n_listeners", IPC_U16, offsetof(struct ipc_web_settings, n_listeners), 0,
 	UINT16_MAX, NULL},
+    {"n_https", IPC_U16, offsetof(struct ipc_web_settings, n_https), 0,
+	UINT16_MAX, NULL},
+    {"s0", IPC_U64, offsetof(struct ipc_web_settings, s0), 0, UINT64_MAX, NULL},
+    {"s1", IPC_U64, offsetof(struct ipc_web_settings, s1), 0, UINT64_MAX, NULL},
+    {"session_life_s", IPC_U32,
+	offsetof(struct ipc_web_settings, session_life_s), 0, UINT32_MAX, NULL},
+    {"handshakes_max", IPC_U32,
+	offsetof(struct ipc_web_settings, handshakes_max), 1, UINT32_MAX, NULL},
+    {"handshake_timeout_ms", IPC_U32,
+	offsetof(struct ipc_web_settings, handshake_timeout_ms), 1, UINT32_MAX,
+	NULL},
     {"count_head", IPC_U8, offsetof(struct ipc_web_settings, count_head), 0, 1,
 	NULL},
     {"proxy_protocol", IPC_U8,
@@ -170,7 +181,7 @@ const struct ipc_record ipc_store_settings_body = {store_settings_fields,
     ARRAY_LENGTH(store_settings_fields), sizeof(struct ipc_store_settings)};
 
 static const struct ipc_field channel_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_TOOL,
+    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_KEEPER,
 	NULL},
     {"index", IPC_U16, offsetof(struct ipc_channel_offer, index), 0, UINT16_MAX,
 	NULL},

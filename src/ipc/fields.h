@@ -46,5 +46,14 @@ extern const struct ipc_record ipc_known_links_body;
 extern const struct ipc_record ipc_search_body;
 extern const struct ipc_record ipc_searched_body;
 extern const struct ipc_record ipc_forwarder_state_body;
+extern const struct ipc_record ipc_keeper_settings_body;
+extern const struct ipc_record ipc_pair_chain_body;
+extern const struct ipc_record ipc_pair_key_body;
+extern const struct ipc_record ipc_pair_result_body;
+extern const struct ipc_record ipc_pair_drop_body;
+extern const struct ipc_record ipc_certificate_body;
+extern const struct ipc_record ipc_certificates_done_body;
+extern const struct ipc_record ipc_sign_body;
+extern const struct ipc_record ipc_signed_body;
 
 #endif

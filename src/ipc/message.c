@@ -11,23 +11,23 @@
 #include "base/array.h"
 #include "ipc/fields.h"
 
-#define ANY_ROLE (IPC_WEB | IPC_STORE)
+#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_KEEPER)
 
 /* type, name, from, to, least, most, descriptors, fields */
 static const struct ipc_message messages[] = {
     {IPC_PARAMS, "PARAMS", IPC_MONITOR, ANY_ROLE, 19, 16401, 0,
 	&ipc_params_body},
-    {IPC_WEB_SETTINGS, "WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 57, 4409, 0,
+    {IPC_WEB_SETTINGS, "WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 87, 4439, 0,
 	&ipc_web_settings_body},
     {IPC_STORE_SETTINGS, "STORE_SETTINGS", IPC_MONITOR, IPC_STORE, 33, 33, 0,
 	&ipc_store_settings_body},
-    {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, IPC_WEB | IPC_STORE, 13, 13, 1,
+    {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, ANY_ROLE, 13, 13, 1,
 	&ipc_channel_offer_body},
     {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0, &ipc_stop_body},
     {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0, &ipc_ready_body},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,
 	&ipc_refused_call_body},
-    {IPC_REPLACE, "REPLACE", IPC_STORE, IPC_MONITOR, 11, 11, 0,
+    {IPC_REPLACE, "REPLACE", IPC_STORE | IPC_KEEPER, IPC_MONITOR, 11, 11, 0,
 	&ipc_replace_body},
     {IPC_ROLES, "ROLES", IPC_MONITOR, IPC_STORE, 4, 19460, 0, &ipc_roles_body},
     {IPC_SERVERS, "SERVERS", IPC_STORE, IPC_WEB, 5, IPC_RECORD_MAX, 0,
@@ -87,6 +87,22 @@ static const struct ipc_message messages[] = {
 	&ipc_searched_body},
     {IPC_FORWARDER_STATE, "FORWARDER_STATE", IPC_FORWARDER, IPC_STORE, 53, 565,
 	0, &ipc_forwarder_state_body},
+    {IPC_KEEPER_SETTINGS, "KEEPER_SETTINGS", IPC_MONITOR, IPC_KEEPER, 8, 8, 0,
+	&ipc_keeper_settings_body},
+    {IPC_PAIR_CHAIN, "PAIR_CHAIN", IPC_MONITOR, IPC_KEEPER, 8, 262, 1,
+	&ipc_pair_chain_body},
+    {IPC_PAIR_KEY, "PAIR_KEY", IPC_MONITOR, IPC_KEEPER, 6, 6, 1,
+	&ipc_pair_key_body},
+    {IPC_PAIR_RESULT, "PAIR_RESULT", IPC_KEEPER, IPC_MONITOR, 9, 521, 0,
+	&ipc_pair_result_body},
+    {IPC_PAIR_DROP, "PAIR_DROP", IPC_MONITOR, IPC_KEEPER | IPC_WEB, 6, 6, 0,
+	&ipc_pair_drop_body},
+    {IPC_CERTIFICATE, "CERTIFICATE", IPC_MONITOR, IPC_WEB, 9, 263, 1,
+	&ipc_certificate_body},
+    {IPC_CERTIFICATES_DONE, "CERTIFICATES_DONE", IPC_MONITOR, IPC_WEB, 2, 2, 0,
+	&ipc_certificates_done_body},
+    {IPC_SIGN, "SIGN", IPC_WEB, IPC_KEEPER, 17, 149, 0, &ipc_sign_body},
+    {IPC_SIGNED, "SIGNED", IPC_KEEPER, IPC_WEB, 13, 525, 0, &ipc_signed_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

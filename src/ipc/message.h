@@ -67,6 +67,15 @@ enum ipc_type {
 	IPC_SEARCH,
 	IPC_SEARCHED,
 	IPC_FORWARDER_STATE,
+	IPC_KEEPER_SETTINGS,
+	IPC_PAIR_CHAIN,
+	IPC_PAIR_KEY,
+	IPC_PAIR_RESULT,
+	IPC_PAIR_DROP,
+	IPC_CERTIFICATE,
+	IPC_CERTIFICATES_DONE,
+	IPC_SIGN,
+	IPC_SIGNED,
 	IPC_TYPE_END,
 };
 
@@ -74,7 +83,7 @@ enum ipc_type {
 #define IPC_RECORD_MAX 131072
 #define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 2
+#define IPC_VERSION 3
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535
@@ -84,6 +93,8 @@ enum ipc_type {
 #define IPC_BATCH_BYTES_MAX 65536
 /* Memory that web workers share: so many bytes for each of them. */
 #define IPC_WEB_SLICE_SIZE 65536
+/* The cache of TLS sessions that web workers share, as long as we run. */
+#define IPC_SESSIONS_SIZE (16 * 1024 * 1024)
 /* A node, as in the ledger: a UUID. */
 #define IPC_NODE_SIZE 16
 
@@ -105,16 +116,21 @@ struct ipc_params {
 	uint16_t index;
 	uint32_t uid, gid;
 	uint8_t n_fds; /* descriptors 3 to 3 + n_fds - 1 are the role's */
-	struct span settings; /* an encoded WEB_SETTINGS or STORE_SETTINGS */
+	struct span settings; /* an encoded message of settings */
 };
 
 /* In PARAMS of a web worker. Its descriptors: monitor, chroot, memory that
- * web workers share, listeners. */
+ * web workers share, the cache of TLS sessions that they share, listeners. */
 struct ipc_web_settings {
 	uint16_t index;	  /* this worker's slice of the shared memory */
 	uint16_t workers; /* slices in all */
 	uint64_t k0, k1;  /* the key of its tables, the same for all */
 	uint16_t n_listeners;
+	uint16_t n_https; /* so many of the last listeners speak TLS */
+	uint64_t s0, s1;  /* the key of the cache of sessions */
+	uint32_t session_life_s;
+	uint32_t handshakes_max; /* under way at a time, of this worker */
+	uint32_t handshake_timeout_ms;
 	uint8_t count_head;
 	uint8_t proxy_protocol;
 	uint8_t durability; /* enum ipc_durability */
@@ -149,7 +165,8 @@ struct ipc_store_settings {
 	uint8_t log_level;
 };
 
-/* monitor to web and store, with one descriptor: a channel to this peer. */
+/* monitor to web, store and keeper, with one descriptor: a channel to this
+ * peer. */
 struct ipc_channel_offer {
 	uint8_t role; /* enum ipc_role */
 	uint16_t index;
@@ -171,7 +188,7 @@ struct ipc_refused_call {
 	uint32_t number;
 };
 
-/* the store to the monitor: this peer broke the rules, replace it. */
+/* store and keeper to the monitor: this peer broke the rules, replace it. */
 struct ipc_replace {
 	uint64_t instance;
 	uint8_t reason; /* enum ipc_breach */
@@ -237,6 +254,7 @@ struct ipc_event {
 };
 
 #include "ipc/message_forwarder.h"
+#include "ipc/message_tls.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -408,6 +426,15 @@ union ipc_body {
 	struct ipc_search search;
 	struct ipc_searched searched;
 	struct ipc_forwarder_state forwarder_state;
+	struct ipc_keeper_settings keeper_settings;
+	struct ipc_pair_chain pair_chain;
+	struct ipc_pair_key pair_key;
+	struct ipc_pair_result pair_result;
+	struct ipc_pair_drop pair_drop;
+	struct ipc_certificate certificate;
+	struct ipc_certificates_done certificates_done;
+	struct ipc_sign sign;
+	struct ipc_signed signed_;
 };
 
 enum ipc_field_kind {

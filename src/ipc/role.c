@@ -18,6 +18,7 @@ static const struct {
     {IPC_STORE, "store"},
     {IPC_FORWARDER, "forwarder"},
     {IPC_TOOL, "tool"},
+    {IPC_KEEPER, "keeper"},
 };
 
 const char *

@@ -11,6 +11,7 @@ enum ipc_role {
 	IPC_STORE = 1 << 2,
 	IPC_FORWARDER = 1 << 3,
 	IPC_TOOL = 1 << 4, /* the commands that people type */
+	IPC_KEEPER = 1 << 5,
 };
 
 /* "web"; "unknown" for what is none. */

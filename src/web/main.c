@@ -19,11 +19,12 @@
 /* In the order of the descriptors that the monitor passes. */
 #define EMPTY_ROOT_FD (ROLE_FIRST_FD + 0)
 #define SHARED_FD (ROLE_FIRST_FD + 1)
-#define FIRST_LISTENER_FD (ROLE_FIRST_FD + 2)
+#define SESSIONS_FD (ROLE_FIRST_FD + 2)
+#define FIRST_LISTENER_FD (ROLE_FIRST_FD + 3)
 /* A visitor who comes while the store is starting waits so long for the
  * table of servers; then he gets 503. */
 #define TABLE_WAIT_MS 2000
-/* Descriptors beside connections, listeners and the three above. */
+/* Descriptors beside connections, listeners and the four above. */
 #define OTHER_FDS 16
 
 static struct web web;
@@ -170,13 +171,13 @@ start(struct web *w, const char *argv0, struct err *e)
 {
 	struct role_needs needs = {.root_fd = EMPTY_ROOT_FD};
 	struct hash_key shared_key;
-	int shared = SHARED_FD;
+	int shared = SHARED_FD, sessions = SESSIONS_FD;
 
 	if (role_take(&w->role, IPC_WEB, argv0, IPC_WEB_SETTINGS, e) != 0)
 		return -1;
 	w->settings = w->role.settings.web_settings;
 	shared_key = (struct hash_key){w->settings.k0, w->settings.k1};
-	if (w->role.n_fds != 2 + w->settings.n_listeners)
+	if (w->role.n_fds != 3 + w->settings.n_listeners)
 		return err_set(e, "PARAMS and descriptors disagree");
 	if (copy_trusted(w, e) != 0 || open_tables(w, e) != 0 ||
 	    conns_open(w, e) != 0 || loop_open(&w->loop, w, e) != 0 ||
@@ -184,6 +185,7 @@ start(struct web *w, const char *argv0, struct err *e)
 		w->settings.workers, &shared_key, e) != 0)
 		return -1;
 	fd_close(&shared);
+	fd_close(&sessions);
 	needs.descriptors =
 	    w->settings.max_connections + w->settings.n_listeners + OTHER_FDS;
 	if (role_restrict(&w->role, &needs, e) != 0 || channels_open(w, e) != 0)

@@ -16,7 +16,7 @@ TYPES = (
     "FORWARDER_STATE"
 ).split()
 NUMBER = {name: i + 1 for i, name in enumerate(TYPES)}
-VERSION = 2
+VERSION = 3
 FORWARDER, TOOL = 8, 16
 FIRST, LAST = 1, 2
 FOUND, NONE, UNAVAILABLE = 1, 2, 3

@@ -8,7 +8,7 @@
 #include "ipc/counter.h"
 #include "ipc/message.h"
 
-#define ROLES (IPC_WEB | IPC_STORE)
+#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER)
 #define ASKERS (IPC_FORWARDER | IPC_TOOL)
 
 /* Who may say what to whom: the boundary between processes, once more. */
@@ -20,11 +20,11 @@ static const struct {
     {"PARAMS", IPC_MONITOR, ROLES, 0},
     {"WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 0},
     {"STORE_SETTINGS", IPC_MONITOR, IPC_STORE, 0},
-    {"CHANNEL", IPC_MONITOR, IPC_WEB | IPC_STORE, 1},
+    {"CHANNEL", IPC_MONITOR, ROLES, 1},
     {"STOP", IPC_MONITOR, ROLES, 0},
     {"READY", ROLES, IPC_MONITOR, 0},
     {"REFUSED_CALL", ROLES, IPC_MONITOR, 0},
-    {"REPLACE", IPC_STORE, IPC_MONITOR, 0},
+    {"REPLACE", IPC_STORE | IPC_KEEPER, IPC_MONITOR, 0},
     {"ROLES", IPC_MONITOR, IPC_STORE, 0},
     {"SERVERS", IPC_STORE, IPC_WEB, 0},
     {"EVENTS", IPC_WEB, IPC_STORE, 0},
@@ -57,6 +57,15 @@ static const struct {
     {"SEARCH", IPC_STORE, IPC_FORWARDER, 0},
     {"SEARCHED", IPC_FORWARDER, IPC_STORE, 0},
     {"FORWARDER_STATE", IPC_FORWARDER, IPC_STORE, 0},
+    {"KEEPER_SETTINGS", IPC_MONITOR, IPC_KEEPER, 0},
+    {"PAIR_CHAIN", IPC_MONITOR, IPC_KEEPER, 1},
+    {"PAIR_KEY", IPC_MONITOR, IPC_KEEPER, 1},
+    {"PAIR_RESULT", IPC_KEEPER, IPC_MONITOR, 0},
+    {"PAIR_DROP", IPC_MONITOR, IPC_KEEPER | IPC_WEB, 0},
+    {"CERTIFICATE", IPC_MONITOR, IPC_WEB, 1},
+    {"CERTIFICATES_DONE", IPC_MONITOR, IPC_WEB, 0},
+    {"SIGN", IPC_WEB, IPC_KEEPER, 0},
+    {"SIGNED", IPC_KEEPER, IPC_WEB, 0},
 };
 
 static void
@@ -296,8 +305,8 @@ test_wrong_direction_is_refused(void **state)
 		const struct ipc_message *m = ipc_message_find(i);
 		size_t len = encode(m, false, bytes, sizeof(bytes));
 
-		for (unsigned int from = 1; from <= IPC_TOOL; from <<= 1)
-			for (unsigned int to = 1; to <= IPC_TOOL; to <<= 1) {
+		for (unsigned int from = 1; from <= IPC_KEEPER; from <<= 1)
+			for (unsigned int to = 1; to <= IPC_KEEPER; to <<= 1) {
 				bool allowed =
 				    (m->from & from) != 0 && (m->to & to) != 0;
 

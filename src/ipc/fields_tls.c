@@ -1,0 +1,83 @@
+/*
+ * fields_tls.c - the fields of the messages about certificates and signatures
+ *
+ * Pure; used by every process. The table of messages is in message.c.
+ */
+#include "ipc/fields.h"
+
+#include <stddef.h>
+
+#include "base/array.h"
+
+static const struct ipc_field keeper_settings_fields[] = {
+    {"index", IPC_U16, offsetof(struct ipc_keeper_settings, index), 0,
+	UINT16_MAX, NULL},
+    {"signs_per_second", IPC_U32,
+	offsetof(struct ipc_keeper_settings, signs_per_second), 1, UINT32_MAX,
+	NULL},
+};
+const struct ipc_record ipc_keeper_settings_body = {keeper_settings_fields,
+    ARRAY_LENGTH(keeper_settings_fields), sizeof(struct ipc_keeper_settings)};
+
+static const struct ipc_field pair_chain_fields[] = {
+    {"pair", IPC_U32, offsetof(struct ipc_pair_chain, pair), 1, UINT32_MAX,
+	NULL},
+    {"name", IPC_SPAN8, offsetof(struct ipc_pair_chain, name), 1, 255, NULL},
+};
+const struct ipc_record ipc_pair_chain_body = {pair_chain_fields,
+    ARRAY_LENGTH(pair_chain_fields), sizeof(struct ipc_pair_chain)};
+
+static const struct ipc_field pair_key_fields[] = {
+    {"pair", IPC_U32, offsetof(struct ipc_pair_key, pair), 1, UINT32_MAX, NULL},
+};
+const struct ipc_record ipc_pair_key_body = {pair_key_fields,
+    ARRAY_LENGTH(pair_key_fields), sizeof(struct ipc_pair_key)};
+
+static const struct ipc_field pair_result_fields[] = {
+    {"pair", IPC_U32, offsetof(struct ipc_pair_result, pair), 1, UINT32_MAX,
+	NULL},
+    {"ok", IPC_U8, offsetof(struct ipc_pair_result, ok), 0, 1, NULL},
+    {"reason", IPC_SPAN16, offsetof(struct ipc_pair_result, reason), 0, 512,
+	NULL},
+};
+const struct ipc_record ipc_pair_result_body = {pair_result_fields,
+    ARRAY_LENGTH(pair_result_fields), sizeof(struct ipc_pair_result)};
+
+static const struct ipc_field pair_drop_fields[] = {
+    {"pair", IPC_U32, offsetof(struct ipc_pair_drop, pair), 1, UINT32_MAX,
+	NULL},
+};
+const struct ipc_record ipc_pair_drop_body = {pair_drop_fields,
+    ARRAY_LENGTH(pair_drop_fields), sizeof(struct ipc_pair_drop)};
+
+static const struct ipc_field certificate_fields[] = {
+    {"pair", IPC_U32, offsetof(struct ipc_certificate, pair), 1, UINT32_MAX,
+	NULL},
+    {"is_default", IPC_U8, offsetof(struct ipc_certificate, is_default), 0, 1,
+	NULL},
+    {"name", IPC_SPAN8, offsetof(struct ipc_certificate, name), 1, 255, NULL},
+};
+const struct ipc_record ipc_certificate_body = {certificate_fields,
+    ARRAY_LENGTH(certificate_fields), sizeof(struct ipc_certificate)};
+
+static const struct ipc_field sign_fields[] = {
+    {"ask", IPC_U64, offsetof(struct ipc_sign, ask), 0, UINT64_MAX, NULL},
+    {"pair", IPC_U32, offsetof(struct ipc_sign, pair), 1, UINT32_MAX, NULL},
+    {"hash", IPC_U8, offsetof(struct ipc_sign, hash), 0, 2, NULL},
+    {"bytes", IPC_SPAN8, offsetof(struct ipc_sign, bytes), 1, IPC_TO_SIGN_MAX,
+	NULL},
+};
+const struct ipc_record ipc_sign_body = {
+    sign_fields, ARRAY_LENGTH(sign_fields), sizeof(struct ipc_sign)};
+
+static const struct ipc_field signed_fields[] = {
+    {"ask", IPC_U64, offsetof(struct ipc_signed, ask), 0, UINT64_MAX, NULL},
+    {"ok", IPC_U8, offsetof(struct ipc_signed, ok), 0, 1, NULL},
+    {"signature", IPC_SPAN16, offsetof(struct ipc_signed, signature), 0,
+	IPC_SIGNATURE_MAX, NULL},
+};
+const struct ipc_record ipc_signed_body = {
+    signed_fields, ARRAY_LENGTH(signed_fields), sizeof(struct ipc_signed)};
+
+const struct ipc_record ipc_certificates_done_body = {
+    NULL, 0, sizeof(struct ipc_certificates_done)};
