@@ -46,5 +46,9 @@ extern const struct ipc_record ipc_known_links_body;
 extern const struct ipc_record ipc_search_body;
 extern const struct ipc_record ipc_searched_body;
 extern const struct ipc_record ipc_forwarder_state_body;
+extern const struct ipc_record ipc_challenge_body;
+extern const struct ipc_record ipc_challenged_body;
+extern const struct ipc_record ipc_domains_get_body;
+extern const struct ipc_record ipc_domains_body;
 
 #endif

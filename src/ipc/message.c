@@ -87,6 +87,14 @@ static const struct ipc_message messages[] = {
 	&ipc_searched_body},
     {IPC_FORWARDER_STATE, "FORWARDER_STATE", IPC_FORWARDER, IPC_STORE, 53, 565,
 	0, &ipc_forwarder_state_body},
+    {IPC_CHALLENGE, "CHALLENGE", IPC_WEB, IPC_STORE, 11, 139, 0,
+	&ipc_challenge_body},
+    {IPC_CHALLENGED, "CHALLENGED", IPC_STORE, IPC_WEB, 13, 1037, 0,
+	&ipc_challenged_body},
+    {IPC_DOMAINS_GET, "DOMAINS_GET", IPC_TOOL, IPC_STORE, 7, 262, 0,
+	&ipc_domains_get_body},
+    {IPC_DOMAINS, "DOMAINS", IPC_STORE, IPC_TOOL, 4, IPC_RECORD_MAX, 0,
+	&ipc_domains_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

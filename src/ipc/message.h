@@ -67,6 +67,10 @@ enum ipc_type {
 	IPC_SEARCH,
 	IPC_SEARCHED,
 	IPC_FORWARDER_STATE,
+	IPC_CHALLENGE,
+	IPC_CHALLENGED,
+	IPC_DOMAINS_GET,
+	IPC_DOMAINS,
 	IPC_TYPE_END,
 };
 
@@ -137,7 +141,8 @@ enum ipc_durability { IPC_DURABILITY_SYNC = 1, IPC_DURABILITY_RELAXED = 2 };
 enum ipc_mode { IPC_MODE_STANDALONE = 1, IPC_MODE_MYSQL = 2 };
 
 /* In PARAMS of the store, and alone after a reload. Its descriptors: monitor,
- * spool directory, listening store.sock. */
+ * spool directory, listening store.sock, directory of ACME challenges; from
+ * the end they may be missing. */
 struct ipc_store_settings {
 	uint8_t mode;	    /* enum ipc_mode */
 	uint8_t durability; /* enum ipc_durability */
@@ -237,6 +242,7 @@ struct ipc_event {
 };
 
 #include "ipc/message_forwarder.h"
+#include "ipc/message_acme.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -408,6 +414,10 @@ union ipc_body {
 	struct ipc_search search;
 	struct ipc_searched searched;
 	struct ipc_forwarder_state forwarder_state;
+	struct ipc_challenge challenge;
+	struct ipc_challenged challenged;
+	struct ipc_domains_get domains_get;
+	struct ipc_domains domains;
 };
 
 enum ipc_field_kind {

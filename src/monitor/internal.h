@@ -63,7 +63,8 @@ struct monitor {
 	struct notify notify;
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
-	int shared_fd; /* of the web workers of this generation */
+	int challenges_fd; /* [https] acme_challenges; -1: none */
+	int shared_fd;	   /* of the web workers of this generation */
 	uint64_t shared_key[2];
 	unsigned int generation;
 	unsigned int workers;

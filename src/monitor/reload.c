@@ -94,6 +94,7 @@ static const struct {
     {"sandbox", "sandbox"},
     {"sandbox", "store_user"},
     {"postal", "mode"},
+    {"https", "acme_challenges"},
 };
 
 static void
@@ -136,6 +137,8 @@ take_over(struct config *now, const struct config *new)
 	memcpy(now->sandbox.store_user, kept.sandbox.store_user,
 	    sizeof(now->sandbox.store_user));
 	now->postal = kept.postal;
+	memcpy(now->https.acme_challenges, kept.https.acme_challenges,
+	    sizeof(now->https.acme_challenges));
 }
 
 static int
