@@ -91,14 +91,13 @@ test_challenge(void **state)
 	char *text = wire(HTTP_REPLY_CHALLENGE, &o);
 
 	(void)state;
-	assert_string_equal(text,
-	    "HTTP/1.1 200 OK\r\n"
-	    "Content-Type: text/plain; charset=utf-8\r\n"
-	    "Cache-Control: no-store\r\n"
-	    "X-Robots-Tag: noindex\r\n"
-	    "X-Content-Type-Options: nosniff\r\n"
-	    "Date: " DATE "\r\n"
-	    "Content-Length: 16\r\n\r\ntoken.thumbprint");
+	assert_string_equal(text, "HTTP/1.1 200 OK\r\n"
+				  "Content-Type: text/plain; charset=utf-8\r\n"
+				  "Cache-Control: no-store\r\n"
+				  "X-Robots-Tag: noindex\r\n"
+				  "X-Content-Type-Options: nosniff\r\n"
+				  "Date: " DATE "\r\n"
+				  "Content-Length: 16\r\n\r\ntoken.thumbprint");
 	free(text);
 }
 

@@ -149,7 +149,6 @@ static int
 write_there(const struct place *p)
 {
 	if (may(p->challenges, "token", O_RDWR) ||
-	    may(p->challenges, "token", O_WRONLY) ||
 	    may(p->challenges, "new", O_RDWR | O_CREAT) ||
 	    may(p->challenges, "../new", O_RDWR | O_CREAT))
 		return 5;
