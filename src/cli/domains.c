@@ -287,44 +287,45 @@ print_json(const struct look *k, const struct domain *d)
 /* --- text -------------------------------------------------------------- */
 
 static void
-print_elsewhere(const struct domains_dns *dns)
+print_elsewhere(FILE *out, const struct domains_dns *dns)
 {
 	char text[ADDR_TEXT_SIZE];
 	const char *before = "; resolves elsewhere: ";
 
 	if (dns->error[0] != '\0')
-		(void)printf("; does not resolve: %s", dns->error);
+		(void)fprintf(out, "; does not resolve: %s", dns->error);
 	for (size_t i = 0; i < dns->n; i++) {
 		if (dns->own[i])
 			continue;
 		addr_format(&dns->list[i], text);
-		(void)printf("%s%s", before, text);
+		(void)fprintf(out, "%s%s", before, text);
 		before = " ";
 	}
 }
 
 static void
-print_certificate(const struct look *k, const struct domain *d)
+print_certificate(FILE *out, const struct look *k, const struct domain *d)
 {
 	const struct domains_certificate *one = d->certificate;
 
 	if (one != NULL)
-		(void)printf("certificate %s/%s, %" PRId64 " days left",
+		(void)fprintf(out, "certificate %s/%s, %" PRId64 " days left",
 		    k->certificates.directory, one->name,
 		    (one->c.not_after - k->now) / DAY);
 	else if (d->own != NULL && d->own->error[0] != '\0')
-		(void)printf("no certificate: %s/%s/%s",
+		(void)fprintf(out, "no certificate: %s/%s/%s",
 		    k->certificates.directory, d->own->name, d->own->error);
 	else if (d->own != NULL)
-		(void)printf("no certificate: %s/%s has expired, is not valid "
-			     "yet or is of other names",
+		(void)fprintf(out,
+		    "no certificate: %s/%s has expired, is not valid "
+		    "yet or is of other names",
 		    k->certificates.directory, d->own->name);
 	else
-		(void)printf("no certificate");
+		(void)fprintf(out, "no certificate");
 }
 
 static void
-print_acme(const struct domains_acme *a)
+print_acme(FILE *out, const struct domains_acme *a)
 {
 	time_t next = (time_t)a->next;
 	char when[32] = "?";
@@ -334,35 +335,43 @@ print_acme(const struct domains_acme *a)
 		return;
 	if (gmtime_r(&next, &utc) != NULL)
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	(void)printf(
+	(void)fprintf(out,
 	    "; %" PRIu64 " failed, next try after %s: ", a->failures, when);
-	json_string(stdout, span_of(a->error));
+	json_string(out, span_of(a->error));
+}
+
+/* Without the end of the line. */
+static void
+print_state(FILE *out, const struct look *k, const struct domain *d)
+{
+	if (d->need == NEED_NAME) {
+		json_string(out, span_of(d->name));
+		(void)fprintf(out, " is not the name of a host");
+		return;
+	}
+	(void)fprintf(out, "%s: ", d->name);
+	print_certificate(out, k, d);
+	print_elsewhere(out, &d->dns);
+	if (!d->dns_ok)
+		(void)fprintf(out, "; Postal's check of its CNAME fails");
+	print_acme(out, &d->acme);
 }
 
 static void
 print_text(const struct look *k, const struct domain *d)
 {
-	if (d->need == NEED_NAME) {
-		(void)printf("%-11s ", need_names[d->need]);
-		json_string(stdout, span_of(d->name));
-		(void)printf(" is not the name of a host\n");
-		return;
-	}
-	(void)printf("%-11s %s: ",
-	    d->need == NEED_NOTHING ? "ok" : need_names[d->need], d->name);
-	print_certificate(k, d);
-	print_elsewhere(&d->dns);
-	if (!d->dns_ok)
-		(void)printf("; Postal's check of its CNAME fails");
-	print_acme(&d->acme);
-	(void)fputc('\n', stdout);
+	(void)printf(
+	    "%-11s ", d->need == NEED_NOTHING ? "ok" : need_names[d->need]);
+	print_state(stdout, k, d);
+	(void)printf("\n");
 }
 
 /* --- the command ------------------------------------------------------- */
 
 static void
-print_one(const struct look *k, const struct domain *d)
+print_one(void *owner, const struct look *k, const struct domain *d)
 {
+	(void)owner;
 	if (k->o->needing && d->need != NEED_CERTIFICATE)
 		return;
 	if (k->o->json)
@@ -390,34 +399,88 @@ prepare(struct look *k, const struct config *c, struct err *e)
 	    &k->certificates, c->https.certificates, e);
 }
 
+/* Visits every name; EX_OK, or why not in e. */
 static int
-list_domains(const struct config *c, const struct options *o)
+each_domain(const struct config *c, const struct options *o,
+    void (*visit)(void *owner, const struct look *k, const struct domain *d),
+    void *owner, struct err *e)
 {
 	struct look *k = calloc(1, sizeof(*k));
 	struct list l = {NULL, 0};
 	int exit_code = EX_OK;
-	struct err e;
 
-	if (k == NULL)
+	if (k == NULL) {
+		(void)err_errno(e, "no memory");
 		return EX_OSERR;
+	}
 	k->o = o;
 	k->now = (int64_t)time(NULL);
-	if (prepare(k, c, &e) != 0)
+	if (prepare(k, c, e) != 0)
 		exit_code = EX_CONFIG;
-	else if (get_domains(c, &l, &e) != 0)
+	else if (get_domains(c, &l, e) != 0)
 		exit_code = EX_UNAVAILABLE;
-	if (exit_code != EX_OK)
-		(void)fprintf(stderr, "postal-tracker domains: %s\n", e.text);
 	for (size_t i = 0; exit_code == EX_OK && i < l.n; i++) {
 		look_at(k, &l.list[i]);
-		print_one(k, &l.list[i]);
+		visit(owner, k, &l.list[i]);
 	}
-	if (fflush(stdout) != 0)
-		exit_code = EX_IOERR;
 	domains_clear_certificates(&k->certificates);
 	free(l.list);
 	free(k);
 	return exit_code;
+}
+
+static int
+list_domains(const struct config *c, const struct options *o)
+{
+	struct err e;
+	int exit_code = each_domain(c, o, print_one, NULL, &e);
+
+	if (exit_code != EX_OK)
+		(void)fprintf(stderr, "postal-tracker domains: %s\n", e.text);
+	if (fflush(stdout) != 0)
+		exit_code = EX_IOERR;
+	return exit_code;
+}
+
+/* --- for `check` ------------------------------------------------------- */
+
+struct check_visit {
+	void (*say)(void *owner, const char *text);
+	void *owner;
+	struct domains_sum *sum;
+};
+
+static void
+check_one(void *owner, const struct look *k, const struct domain *d)
+{
+	struct check_visit *v = owner;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+
+	v->sum->all++;
+	if (d->need == NEED_NOTHING)
+		return;
+	v->sum->needing++;
+	out = open_memstream(&text, &len);
+	if (out == NULL)
+		return;
+	print_state(out, k, d);
+	if (fclose(out) == 0)
+		v->say(v->owner, text);
+	free(text);
+}
+
+int
+domains_check(const struct config *c, struct domains_sum *sum,
+    void (*say)(void *owner, const char *text), void *owner, struct err *e)
+{
+	/* Needing: names that need nothing are not looked up. */
+	struct options o = {.needing = true, .state = DOMAINS_STATE_DIRECTORY};
+	struct check_visit v = {say, owner, sum};
+
+	*sum = (struct domains_sum){0, 0};
+	return each_domain(c, &o, check_one, &v, e) == EX_OK ? 0 : -1;
 }
 
 int

@@ -89,4 +89,15 @@ struct domains_acme {
 void domains_read_acme(
     struct domains_acme *a, const char *directory, const char *name);
 
+/* --- for `check` (domains.c) ------------------------------------------- */
+
+struct domains_sum {
+	size_t all, needing;
+};
+
+/* Says a sentence on each name that has no certificate that lasts. -1 with
+ * the reason when they cannot be listed. */
+int domains_check(const struct config *c, struct domains_sum *sum,
+    void (*say)(void *owner, const char *text), void *owner, struct err *e);
+
 #endif

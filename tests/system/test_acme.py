@@ -340,3 +340,29 @@ def test_units(scene):
         capture_output=True, text=True, timeout=60, check=False,
     )
     assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+
+
+def check(t):
+    return t.authority.run([TRACKER, "check", "-c", t.conf]).stdout
+
+
+def test_check(scene):
+    """Every name without certificate, with the reason."""
+    t = scene
+    t.authority.set_hosts(
+        {"click.example.com": "127.0.0.1", "away.example.com": "192.0.2.7"}
+    )
+    appear(t, "click.example.com", "away.example.com")
+    challenges = t.client.home / "challenges"
+    out = check(t)
+    assert f"ok    [https] acme_challenges {challenges}\n" in out
+    assert "warn  domain away.example.com: no certificate; resolves " \
+        "elsewhere: 192.0.2.7\n" in out
+    assert "tracking domains: 2 of 2 need a certificate" in out
+    os.chmod(challenges, 0o700)
+    assert "FAIL  [https] acme_challenges" in check(t)
+    os.chmod(challenges, 0o755)
+    due_certificate(t.client.home / "certificates/default", "*.example.com", 90)
+    assert "ok    tracking domains: all 2 have a certificate" in check(t)
+    t.stop()
+    assert "tracking domains: not looked at: no daemon listens" in check(t)
