@@ -10,6 +10,7 @@ import pytest
 from acme import ROOT, UID, Authority, Client
 from conftest import TRACKER, wait_for
 from fake_forwarder import Forwarder
+from forward_help import QUICK, one_server
 
 NAMES = ("click.example.com", "track.example.org")
 
@@ -366,3 +367,56 @@ def test_check(scene):
     assert "ok    tracking domains: all 2 have a certificate" in check(t)
     t.stop()
     assert "tracking domains: not looked at: no daemon listens" in check(t)
+
+
+def test_domains_of_postal(work, make_stack):
+    """From Postal's tables, by the real forwarder, to a certificate."""
+    home = work / "acme"
+    stack = make_stack(
+        settings={
+            **QUICK,
+            "https": {
+                "acme_challenges": str(home / "challenges"),
+                "certificates": str(home / "certificates"),
+            },
+        }
+    )
+    one_server(stack.postal)
+    t = stack.tracker
+    t.authority = Authority(work, t.port)
+    try:
+        t.client = Client(work, t.authority)
+        stack.start()
+        assert needing(t) == []
+        add_track_domain(stack.postal, 1, "click", "example.com", "OK")
+        add_track_domain(stack.postal, 1, "old", "example.com", "Missing")
+        t.authority.set_hosts({"click.example.com": "127.0.0.1"})
+        # Read when it begins, and every so often after that.
+        stack.forwarder.reload()
+        wait_for(lambda: t.status()["domains"] == 2, "the domains")
+        assert needing(t) == ["click.example.com"]
+        rows = by_name(t)
+        assert rows["click.example.com"]["postal_dns_ok"]
+        assert not rows["old.example.com"]["postal_dns_ok"]
+        assert "Postal's check of its CNAME fails" in domains(t).stdout
+        t.client.run(needing(t))
+        assert needing(t) == []
+        assert t.client.certificate("click.example.com").exists()
+    finally:
+        t.authority.stop()
+
+
+def add_track_domain(postal, server_id, name, domain, status):
+    main = postal.main
+    database = f"`{postal.database}`"
+    main.execute(
+        f"INSERT INTO {database}.domains (name, server_id, created_at,"
+        " updated_at) VALUES (%s, %s, NOW(), NOW())",
+        (domain, server_id),
+    )
+    main.execute(
+        f"INSERT INTO {database}.track_domains (name, server_id, domain_id,"
+        " dns_status, created_at, updated_at) VALUES (%s, %s,"
+        f" (SELECT MAX(id) FROM {database}.domains), %s, NOW(), NOW())",
+        (name, server_id, status),
+    )
