@@ -16,7 +16,8 @@
 
 #include "base/fd.h"
 
-/* Security: again, because the worker may be hijacked. */
+/* Security: again, because the worker may be hijacked. An empty one is a
+ * question too. */
 static bool
 is_token(struct span token)
 {
@@ -27,7 +28,7 @@ is_token(struct span token)
 		    c != '-' && c != '_')
 			return false;
 	}
-	return token.len > 0;
+	return true;
 }
 
 static void
@@ -82,7 +83,7 @@ read_challenge(
 	ssize_t len = -1;
 	int fd;
 
-	if (!is_token(token) || span_to_text(token, name, sizeof(name)) != 0)
+	if (token.len == 0 || span_to_text(token, name, sizeof(name)) != 0)
 		return (struct span){NULL, 0};
 	fd = openat(s->challenges_fd, name, flags);
 	if (fd < 0 && errno == ENOENT)
@@ -101,7 +102,7 @@ read_challenge(
 	return (struct span){text, (size_t)len};
 }
 
-void
+unsigned int
 challenge_answer(struct worker *w, const struct ipc_challenge *challenge)
 {
 	struct store *s = w->store;
@@ -109,6 +110,8 @@ challenge_answer(struct worker *w, const struct ipc_challenge *challenge)
 	    .ask = challenge->ask, .status = IPC_CHALLENGE_OFF};
 	uint8_t text[IPC_CHALLENGE_TEXT_MAX];
 
+	if (!is_token(challenge->token))
+		return IPC_BREACH_FORM;
 	if (s->challenges_fd >= 0) {
 		answer.text = read_challenge(s, challenge->token, text);
 		answer.status = answer.text.len > 0 ? IPC_CHALLENGE_FOUND
@@ -117,4 +120,5 @@ challenge_answer(struct worker *w, const struct ipc_challenge *challenge)
 	/* No room: the worker asks no more than it has connections, and a
 	 * visitor that is not answered in time is told to try again. */
 	(void)ipc_send(&w->channel, s->scratch, IPC_CHALLENGED, &answer, -1);
+	return 0;
 }

@@ -203,8 +203,9 @@ void lookups_due(struct store *s);
 
 /* challenge.c */
 
-/* Answers a worker's question for an ACME challenge. */
-void challenge_answer(struct worker *w, const struct ipc_challenge *challenge);
+/* Answers a worker's question for an ACME challenge; 0, or the breach. */
+unsigned int challenge_answer(
+    struct worker *w, const struct ipc_challenge *challenge);
 
 /* forwarder.c */
 

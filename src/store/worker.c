@@ -143,8 +143,7 @@ on_link(struct worker *w, const union ipc_body *body)
 static unsigned int
 on_challenge(struct worker *w, const union ipc_body *body)
 {
-	challenge_answer(w, &body->challenge);
-	return 0;
+	return challenge_answer(w, &body->challenge);
 }
 
 static unsigned int

@@ -11,10 +11,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "monitor/place.h"
 #include "role/jail.h"
 
 #define STORE_ID 60982
@@ -218,11 +223,86 @@ test_hijacked_store(void **state)
 	assert_int_equal(run(write_there, false), 5);
 }
 
+/* --- a kernel without Landlock ----------------------------------------- */
+
+/* From here on the calls of Landlock are unknown to the kernel. */
+static bool
+lose_landlock(void)
+{
+	struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					 offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 444, 0, 2),
+	    BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 446, 1, 0),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+	       sandbox_landlock_version() == 0;
+}
+
+/* 0: refused with the remedy; 1: taken. */
+static int
+open_challenges(const struct place *p, const char *name)
+{
+	struct err e = {0};
+	char path[128];
+	int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", p->top, name);
+	if (place_open_challenges(path, p->spool, &fd, &e) == 0)
+		return fd >= 0 ? 1 : 2;
+	return fd < 0 && strstr(e.text, "Landlock") != NULL &&
+		       strstr(e.text, path) != NULL
+		   ? 0
+		   : 3;
+}
+
+static int
+refuse_what_is_outside(const struct place *p)
+{
+	/* Before: taken. */
+	if (open_challenges(p, "challenges") != 1 || !lose_landlock())
+		return 4;
+	if (open_challenges(p, "challenges") != 0 ||
+	    open_challenges(p, "spool-2") != 0 || open_challenges(p, "") != 0)
+		return 5;
+	return open_challenges(p, "spool/challenges") == 1 ? 0 : 6;
+}
+
+static void
+test_without_landlock(void **state)
+{
+	struct place p;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0 || sandbox_landlock_version() == 0) {
+		print_message("skipped: needs root and Landlock\n");
+		skip();
+	}
+	p = make_place();
+	(void)close(make(p.top, "spool/challenges", 0755, 60983));
+	/* Its name begins with the spool's. */
+	(void)close(make(p.top, "spool-2", 0755, 60983));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(refuse_what_is_outside(&p));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	clear_place(&p);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_hijacked_store)};
+	    cmocka_unit_test(test_hijacked_store),
+	    cmocka_unit_test(test_without_landlock)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
