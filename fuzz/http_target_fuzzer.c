@@ -43,6 +43,9 @@ is_img(const char *s, size_t len)
 	       (s[2] | 32) == 'g';
 }
 
+#define CHALLENGES "/.well-known/acme-challenge/"
+#define CHALLENGES_LEN (sizeof(CHALLENGES) - 1)
+
 /* path: NUL-terminated, no query, no scheme. */
 static struct guess
 guess_path(const char *path)
@@ -52,6 +55,16 @@ guess_path(const char *path)
 
 	if (strcmp(path, "/robots.txt") == 0) {
 		g.route = HTTP_ROUTE_ROBOTS;
+		return g;
+	}
+	if (strncmp(path, CHALLENGES, CHALLENGES_LEN) == 0) {
+		g.route = HTTP_ROUTE_CHALLENGE;
+		g.token = CHALLENGES_LEN;
+		for (i = g.token; path[i] != '\0'; i++)
+			if (path[i] != '_' && word_at(path, i) == 0)
+				return g;
+		if (i - g.token <= HTTP_CHALLENGE_TOKEN_MAX)
+			g.token_len = i - g.token;
 		return g;
 	}
 	while (n < 3 && path[i] == '/' && word_at(path, i + 1) > 0) {
@@ -97,6 +110,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		demand(t.server.len == g.server_len);
 		demand(t.token.p == data + start + g.token);
 		demand(t.token.len == g.token_len);
+	}
+	if (g.route == HTTP_ROUTE_CHALLENGE) {
+		demand(t.token.len == g.token_len);
+		demand(g.token_len == 0 || t.token.p == data + start + g.token);
 	}
 	free(path);
 	return 0;

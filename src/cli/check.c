@@ -270,6 +270,7 @@ static void (*const checks[])(struct check *k) = {
     check_spool,
     check_mysql,
     check_daemon,
+    check_acme,
 };
 
 int

@@ -33,4 +33,7 @@ void check_mysql(struct check *k);
 /* check_forwarder.c: what the daemon's store says of the forwarder. */
 void check_forwarder(struct check *k, const struct ipc_status *s);
 
+/* check_acme.c: challenges, and tracking domains without certificate. */
+void check_acme(struct check *k);
+
 #endif

@@ -38,6 +38,10 @@ static const struct {
 	"add a link (stand-alone use), print its URL path"},
     {"sql", command_sql, "sql [-c FILE]",
 	"the SQL that creates the ledger and the forwarder's least grants"},
+    {"domains", command_domains,
+	"domains [-c FILE] [--json] [--needing] [--target NAME]... [--state "
+	"DIR]",
+	"Postal's tracking domains, and what each needs for HTTPS"},
     {"version", NULL, "version", "version, build flags, libraries"},
     {"help", command_help, "help", "this text"},
 };

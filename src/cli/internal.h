@@ -21,6 +21,7 @@ int command_status(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_link(int argc, char **argv);
 int command_sql(int argc, char **argv);
+int command_domains(int argc, char **argv);
 
 /* Prints what is wrong and the usage of the command; returns EX_USAGE. */
 int cli_usage_error(const char *command, const char *what);
@@ -36,13 +37,22 @@ enum option_letter {
 	OPTION_SINCE = 1 << 3,	/* --since SEQ */
 	OPTION_SERVER = 1 << 4, /* --server TOKEN */
 	OPTION_TOKEN = 1 << 5,	/* --token TOKEN */
+	OPTION_NEEDING = 1 << 6,
+	OPTION_STATE = 1 << 7,	/* --state DIR */
+	OPTION_TARGET = 1 << 8, /* --target NAME, more than once */
 };
+
+#define OPTION_TARGETS_MAX 16
 
 struct options {
 	const char *config; /* NULL: the packaged place */
 	bool json, follow;
 	uint64_t since;
 	const char *server, *token;
+	bool needing;
+	const char *state; /* NULL: not given */
+	const char *targets[OPTION_TARGETS_MAX];
+	size_t n_targets;
 	char **rest; /* what is no option */
 	int n_rest;
 };

@@ -14,6 +14,9 @@ static const struct option long_options[] = {
     {"since", required_argument, NULL, OPTION_SINCE},
     {"server", required_argument, NULL, OPTION_SERVER},
     {"token", required_argument, NULL, OPTION_TOKEN},
+    {"needing", no_argument, NULL, OPTION_NEEDING},
+    {"state", required_argument, NULL, OPTION_STATE},
+    {"target", required_argument, NULL, OPTION_TARGET},
     {NULL, 0, NULL, 0},
 };
 
@@ -32,6 +35,17 @@ set_option(struct options *o, int option, const char *value)
 		return 0;
 	case OPTION_SINCE:
 		return number_parse(span_of(value), 0, INT64_MAX, &o->since);
+	case OPTION_NEEDING:
+		o->needing = true;
+		return 0;
+	case OPTION_STATE:
+		o->state = value;
+		return 0;
+	case OPTION_TARGET:
+		if (o->n_targets == OPTION_TARGETS_MAX)
+			return -1;
+		o->targets[o->n_targets++] = value;
+		return 0;
 	case OPTION_SERVER:
 		o->server = value;
 		return 0;
@@ -65,7 +79,10 @@ options_parse(struct options *o, int argc, char **argv, unsigned int allowed)
 		}
 		if (set_option(o, option, optarg) != 0) {
 			(void)snprintf(what, sizeof(what),
-			    "\"%s\" is not a sequence number", optarg);
+			    option == OPTION_TARGET
+				? "\"%s\" is one --target too many"
+				: "\"%s\" is not a sequence number",
+			    optarg);
 			(void)cli_usage_error(argv[0], what);
 			return -1;
 		}

@@ -83,7 +83,7 @@ const struct config_directive config_directives[] = {
 	offsetof(struct config, https.acme_challenges), 0, PATH_MOST, NULL, "",
 	"Directory that an ACME client writes its HTTP challenges to; empty "
 	"means that they are not answered.",
-	false},
+	true},
     {"https", "keepers", CONFIG_NUMBER, offsetof(struct config, https.keepers),
 	1, 16, NULL, "1", "How many processes hold the private keys and sign.",
 	true},

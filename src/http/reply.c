@@ -100,7 +100,7 @@ struct row {
 	int status;
 	const char *reason;
 	const char *fields; /* beside the common ones and the length */
-	const char *body;   /* NULL: the picture */
+	const char *body;   /* NULL: the picture, or what the caller gives */
 };
 
 static const struct row rows[HTTP_REPLY_N] = {
@@ -114,6 +114,9 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"Invalid Server Token"},
     [HTTP_REPLY_UNKNOWN_LINK] = {404, "Not Found", TEXT NO_STORE,
 	"Link not found"},
+    [HTTP_REPLY_CHALLENGE] = {200, "OK", TEXT NO_STORE, NULL},
+    [HTTP_REPLY_NO_CHALLENGE] = {404, "Not Found", TEXT NO_STORE,
+	"Verification not found"},
     [HTTP_REPLY_UNAVAILABLE] = {503, "Service Unavailable",
 	"Content-Type: text/html; charset=utf-8\r\n" NO_STORE
 	"Retry-After: 2\r\n",
@@ -140,15 +143,19 @@ http_replies_init(struct http_replies *all)
 	for (size_t i = 0; i < HTTP_REPLY_N; i++) {
 		const struct row *row = &rows[i];
 		struct http_reply_text *t = &all->of[i];
+		char length[40] = "";
 		int n;
 
 		t->body = row->body == NULL
 			      ? (struct span){picture, sizeof(picture)}
 			      : span_of(row->body);
+		/* That of a challenge is known when it is answered. */
+		if (i != HTTP_REPLY_CHALLENGE)
+			(void)snprintf(length, sizeof(length),
+			    "Content-Length: %zu\r\n", t->body.len);
 		n = snprintf(t->head, sizeof(t->head),
-		    "HTTP/1.1 %d %s\r\n%s" COMMON
-		    "Content-Length: %zu\r\nDate: ",
-		    row->status, row->reason, row->fields, t->body.len);
+		    "HTTP/1.1 %d %s\r\n%s" COMMON "%sDate: ", row->status,
+		    row->reason, row->fields, length);
 		assert(n > 0 && (size_t)n < sizeof(t->head));
 		t->head_len = (size_t)n;
 	}
@@ -191,11 +198,13 @@ connection(bool keep_alive, uint8_t minor)
 
 int
 http_reply_render(const struct http_replies *all, enum http_reply reply,
-    const struct http_reply_options *o, struct iovec parts[HTTP_REPLY_PARTS])
+    struct http_reply_options *o, struct iovec parts[HTTP_REPLY_PARTS])
 {
 	static const char location[] = "\r\nLocation: ";
+	static const char length[] = "\r\nContent-Length: ";
 	const struct http_reply_text *t = &all->of[reply];
 	struct span end = connection(o->keep_alive, o->minor);
+	struct span body = reply == HTTP_REPLY_CHALLENGE ? o->content : t->body;
 	int n = 0;
 
 	put(&parts[n++], t->head, t->head_len);
@@ -204,9 +213,14 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 		put(&parts[n++], location, sizeof(location) - 1);
 		put(&parts[n++], o->location.p, o->location.len);
 	}
+	if (reply == HTTP_REPLY_CHALLENGE) {
+		put(&parts[n++], length, sizeof(length) - 1);
+		(void)snprintf(o->length, sizeof(o->length), "%zu", body.len);
+		put(&parts[n++], o->length, strlen(o->length));
+	}
 	put(&parts[n++], end.p, end.len);
 	if (!o->head)
-		put(&parts[n++], t->body.p, t->body.len);
+		put(&parts[n++], body.p, body.len);
 	return n;
 }
 

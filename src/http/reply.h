@@ -2,8 +2,8 @@
  * reply.h - the answers, and how they look on the wire
  *
  * Pure: a reply is a list of borrowed parts for one writev. All heads are
- * rendered once when a worker starts; only the date, the connection header
- * and a redirect's Location vary.
+ * rendered once when a worker starts; only the date, the connection header,
+ * a redirect's Location and the content of a challenge vary.
  */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
@@ -22,6 +22,8 @@ enum http_reply {
 	HTTP_REPLY_ROBOTS,
 	HTTP_REPLY_UNKNOWN_SERVER, /* 404 Invalid Server Token */
 	HTTP_REPLY_UNKNOWN_LINK,   /* 404 Link not found */
+	HTTP_REPLY_CHALLENGE,	   /* 200, needs a content */
+	HTTP_REPLY_NO_CHALLENGE,   /* 404 Verification not found */
 	HTTP_REPLY_UNAVAILABLE,	   /* 503, Retry-After, page that tries again */
 	HTTP_REPLY_BAD_REQUEST,	   /* 400 */
 	HTTP_REPLY_METHOD_NOT_ALLOWED, /* 405, Allow */
@@ -39,6 +41,8 @@ enum http_reply {
 
 struct http_reply_options {
 	struct span location; /* of a redirect; from http_location_encode */
+	struct span content;  /* of a challenge: its body */
+	char length[12];      /* of content; filled in here */
 	bool head;	      /* the request was HEAD: no body */
 	bool keep_alive;      /* the connection stays open */
 	uint8_t minor;	      /* of the request: 1.0 has to be told so */
@@ -61,8 +65,7 @@ enum http_reply http_reply_of_status(int status);
 
 /* Fills parts, which borrow constants and the options; returns how many. */
 int http_reply_render(const struct http_replies *all, enum http_reply reply,
-    const struct http_reply_options *options,
-    struct iovec parts[HTTP_REPLY_PARTS]);
+    struct http_reply_options *options, struct iovec parts[HTTP_REPLY_PARTS]);
 
 /* Status code of a reply, for the log and the counters. */
 int http_reply_status(enum http_reply reply);

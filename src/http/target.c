@@ -67,14 +67,36 @@ path_of(struct span target)
 	return target;
 }
 
+/* The token when all of s is one, else empty. */
+static struct span
+challenge_token(struct span s)
+{
+	static const struct span none = {NULL, 0};
+
+	if (s.len > HTTP_CHALLENGE_TOKEN_MAX)
+		return none;
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_word(s.p[i]) && s.p[i] != '_')
+			return none;
+	return s;
+}
+
 struct http_target
 http_target_decode(struct span target)
 {
 	struct http_target t = {.route = HTTP_ROUTE_OTHER};
+	const struct span challenges = span_of("/.well-known/acme-challenge/");
 	struct span rest = path_of(target), first, second;
 
 	if (span_equal(rest, span_of("/robots.txt"))) {
 		t.route = HTTP_ROUTE_ROBOTS;
+		return t;
+	}
+	if (rest.len >= challenges.len &&
+	    memcmp(rest.p, challenges.p, challenges.len) == 0) {
+		t.route = HTTP_ROUTE_CHALLENGE;
+		t.token = challenge_token((struct span){
+		    rest.p + challenges.len, rest.len - challenges.len});
 		return t;
 	}
 	if (!take_word(&rest, &first) || !take_word(&rest, &second))

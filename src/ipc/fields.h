@@ -55,5 +55,9 @@ extern const struct ipc_record ipc_certificate_body;
 extern const struct ipc_record ipc_certificates_done_body;
 extern const struct ipc_record ipc_sign_body;
 extern const struct ipc_record ipc_signed_body;
+extern const struct ipc_record ipc_challenge_body;
+extern const struct ipc_record ipc_challenged_body;
+extern const struct ipc_record ipc_domains_get_body;
+extern const struct ipc_record ipc_domains_body;
 
 #endif

@@ -103,6 +103,14 @@ static const struct ipc_message messages[] = {
 	&ipc_certificates_done_body},
     {IPC_SIGN, "SIGN", IPC_WEB, IPC_KEEPER, 17, 149, 0, &ipc_sign_body},
     {IPC_SIGNED, "SIGNED", IPC_KEEPER, IPC_WEB, 13, 525, 0, &ipc_signed_body},
+    {IPC_CHALLENGE, "CHALLENGE", IPC_WEB, IPC_STORE, 11, 139, 0,
+	&ipc_challenge_body},
+    {IPC_CHALLENGED, "CHALLENGED", IPC_STORE, IPC_WEB, 13, 1037, 0,
+	&ipc_challenged_body},
+    {IPC_DOMAINS_GET, "DOMAINS_GET", IPC_TOOL, IPC_STORE, 7, 262, 0,
+	&ipc_domains_get_body},
+    {IPC_DOMAINS, "DOMAINS", IPC_STORE, IPC_TOOL, 4, IPC_RECORD_MAX, 0,
+	&ipc_domains_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

@@ -76,6 +76,10 @@ enum ipc_type {
 	IPC_CERTIFICATES_DONE,
 	IPC_SIGN,
 	IPC_SIGNED,
+	IPC_CHALLENGE,
+	IPC_CHALLENGED,
+	IPC_DOMAINS_GET,
+	IPC_DOMAINS,
 	IPC_TYPE_END,
 };
 
@@ -153,7 +157,8 @@ enum ipc_durability { IPC_DURABILITY_SYNC = 1, IPC_DURABILITY_RELAXED = 2 };
 enum ipc_mode { IPC_MODE_STANDALONE = 1, IPC_MODE_MYSQL = 2 };
 
 /* In PARAMS of the store, and alone after a reload. Its descriptors: monitor,
- * spool directory, listening store.sock. */
+ * spool directory, listening store.sock, directory of ACME challenges; from
+ * the end they may be missing. */
 struct ipc_store_settings {
 	uint8_t mode;	    /* enum ipc_mode */
 	uint8_t durability; /* enum ipc_durability */
@@ -255,6 +260,7 @@ struct ipc_event {
 
 #include "ipc/message_forwarder.h"
 #include "ipc/message_tls.h"
+#include "ipc/message_acme.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -435,6 +441,10 @@ union ipc_body {
 	struct ipc_certificates_done certificates_done;
 	struct ipc_sign sign;
 	struct ipc_signed signed_;
+	struct ipc_challenge challenge;
+	struct ipc_challenged challenged;
+	struct ipc_domains_get domains_get;
+	struct ipc_domains domains;
 };
 
 enum ipc_field_kind {

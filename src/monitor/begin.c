@@ -62,13 +62,13 @@ spawn_store(struct child *c, struct err *e)
 	struct monitor *m = c->monitor;
 	struct ipc_store_settings settings =
 	    settings_for_store(&m->config, &m->users);
-	int fds[] = {m->spool_fd, m->socket_fd};
+	int fds[] = {m->spool_fd, m->socket_fd, m->challenges_fd};
 	struct spawn s = {.role = IPC_STORE,
 	    .params = params_of(c, &m->users.store),
 	    .settings_type = IPC_STORE_SETTINGS,
 	    .settings = &settings,
 	    .fds = fds,
-	    .n_fds = 2};
+	    .n_fds = m->challenges_fd >= 0 ? 3 : 2};
 
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }

@@ -65,7 +65,8 @@ struct monitor {
 	struct notify notify;
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
-	int shared_fd; /* of the web workers of this generation */
+	int challenges_fd; /* [https] acme_challenges; -1: none */
+	int shared_fd;	   /* of the web workers of this generation */
 	uint64_t shared_key[2];
 	int sessions_fd; /* TLS sessions; of all web workers, for ever */
 	uint64_t sessions_key[2];

@@ -342,6 +342,9 @@ open_everything(struct monitor *m, struct err *e)
 	    place_open_socket(c->spool.socket, &m->socket_fd, e) != 0 ||
 	    place_open_empty(c->spool.socket, &m->empty_fd, e) != 0)
 		return -1;
+	if (c->https.acme_challenges[0] != '\0')
+		return place_open_challenges(c->https.acme_challenges,
+		    m->spool_fd, &m->challenges_fd, e);
 	return 0;
 }
 
@@ -396,6 +399,7 @@ clear(struct monitor *m)
 	fd_close(&m->self_fd);
 	fd_close(&m->socket_fd);
 	fd_close(&m->empty_fd);
+	fd_close(&m->challenges_fd);
 	fd_close(&m->shared_fd);
 	fd_close(&m->sessions_fd);
 	fd_close(&m->spool_fd);
@@ -431,6 +435,7 @@ monitor_run(const char *path)
 	}
 	m->path = path;
 	m->self_fd = m->spool_fd = m->socket_fd = m->empty_fd = -1;
+	m->challenges_fd = -1;
 	m->shared_fd = m->sessions_fd = m->signals.fd = m->loop.epoll_fd = -1;
 	if (listeners_inherit(&m->listeners, &e) != 0) {
 		log_err("not started: %s", e.text);

@@ -1,6 +1,6 @@
 /*
  * place.c - the places that the daemon needs: spool directory, store.sock,
- * and a root directory with nothing in it
+ * directory of challenges, and a root directory with nothing in it
  *
  * Runs in the monitor before it drops capabilities, and in commands that
  * start a store of their own.
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/span.h"
+#include "sandbox/sandbox.h"
 
 #define ENDING_WAIT_MS 2000
 #define TOOLS_BACKLOG 64
@@ -241,4 +243,53 @@ place_open_empty(const char *near, int *fd, struct err *e)
 		(void)err_errno(e, "cannot open %s", path);
 	(void)rmdir(path);
 	return *fd < 0 ? -1 : 0;
+}
+
+/* --- challenges -------------------------------------------------------- */
+
+/* Where a directory really is. */
+static int
+path_of_fd(int fd, char path[PATH_MAX])
+{
+	char link[64];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, PATH_MAX - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return n < 0 ? -1 : 0;
+}
+
+static bool
+lies_in(int inner_fd, int outer_fd)
+{
+	char inner[PATH_MAX], outer[PATH_MAX];
+	size_t len;
+
+	if (path_of_fd(inner_fd, inner) != 0 ||
+	    path_of_fd(outer_fd, outer) != 0)
+		return false;
+	len = strlen(outer);
+	return strncmp(inner, outer, len) == 0 &&
+	       (inner[len] == '/' || inner[len] == '\0');
+}
+
+int
+place_open_challenges(const char *path, int spool_fd, int *fd, struct err *e)
+{
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return err_errno(e,
+		    "[https] acme_challenges %s (make it for the user of the "
+		    "ACME client, readable by all)",
+		    path);
+	if (sandbox_landlock_version() > 0 || lies_in(*fd, spool_fd))
+		return 0;
+	fd_close(fd);
+	return err_set(e,
+	    "[https] acme_challenges %s is outside of the spool directory, "
+	    "and this kernel has no Landlock (Linux 5.13, lsm= with landlock) "
+	    "that would keep the store in there: use a newer kernel, or a "
+	    "directory below [spool] directory",
+	    path);
 }

@@ -32,4 +32,13 @@ int place_open_socket(const char *path, int *fd, struct err *e);
  */
 int place_open_empty(const char *near, int *fd, struct err *e);
 
+/*
+ * The directory of ACME challenges, which may be anybody's. Without Landlock
+ * it has to lie in the spool directory, whose descriptor is given: the store
+ * gets this one, and nothing else would keep it inside. Owner: the caller
+ * closes *fd.
+ */
+int place_open_challenges(
+    const char *path, int spool_fd, int *fd, struct err *e);
+
 #endif

@@ -137,6 +137,7 @@ static const struct {
     {"sandbox", "keeper_user"},
     {"sandbox", "store_user"},
     {"postal", "mode"},
+    {"https", "acme_challenges"},
 };
 
 static void
@@ -181,6 +182,8 @@ take_over(struct config *now, const struct config *new)
 	memcpy(now->sandbox.keeper_user, kept.sandbox.keeper_user,
 	    sizeof(now->sandbox.keeper_user));
 	now->postal = kept.postal;
+	memcpy(now->https.acme_challenges, kept.https.acme_challenges,
+	    sizeof(now->https.acme_challenges));
 }
 
 static int

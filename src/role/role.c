@@ -116,6 +116,7 @@ role_restrict(struct role *r, const struct role_needs *needs, struct err *e)
 	    .uid = r->params.uid,
 	    .gid = r->params.gid,
 	    .root_fd = needs->root_fd,
+	    .files = needs->files,
 	    .parent = r->parent,
 	    .descriptors = needs->descriptors,
 	    .file_size = needs->file_size};

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "ipc/channel.h"
+#include "sandbox/sandbox.h"
 
 #define ROLE_MONITOR_FD 3
 #define ROLE_FIRST_FD 4
@@ -41,6 +42,8 @@ int role_take(struct role *r, enum ipc_role self, const char *argv0,
 
 struct role_needs {
 	int root_fd; /* directory that becomes the root */
+	/* What Landlock leaves, where there is Landlock; NULL: not asked. */
+	const struct sandbox_files *files;
 	uint64_t descriptors;
 	uint64_t file_size; /* 0: may not write files */
 };
@@ -49,7 +52,8 @@ struct role_needs {
  * Gives up everything: limits, root directory, capabilities, ids; tries to
  * get them back and fails if that works; then the seccomp filter. Without
  * root (IPC_PARAM_ROOT not set) the steps that need it are left out and the
- * working directory is changed instead of the root.
+ * working directory is changed instead of the root. 0, -1, or
+ * SANDBOX_UNAVAILABLE: all but Landlock, which this kernel does not have.
  */
 int role_restrict(
     struct role *r, const struct role_needs *needs, struct err *e);

@@ -1,7 +1,8 @@
 /*
  * landlock.c - which files and ports a process can still reach
  *
- * Run by roles that cannot live in an empty root. By system call and with
+ * Run by roles that cannot live in an empty root, or hold a directory that
+ * lies outside of theirs. By system call and with
  * constants of our own: the C library has no functions, and the headers of a
  * build machine may be older than the kernel that the binary runs on.
  */
@@ -26,6 +27,10 @@
 /* Rights over files. */
 #define FS_READ_FILE (UINT64_C(1) << 2)
 #define FS_READ_DIR (UINT64_C(1) << 3)
+#define FS_WRITE_FILE (UINT64_C(1) << 1)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_FILE (UINT64_C(1) << 8)
+#define FS_TRUNCATE (UINT64_C(1) << 14) /* from version 3 */
 /* Rights over ports, and what a domain may do to others. */
 #define NET_BIND (UINT64_C(1) << 0)
 #define NET_CONNECT (UINT64_C(1) << 1)
@@ -95,13 +100,34 @@ add_path(int ruleset, const struct sandbox_path *path, struct err *e)
 }
 
 static int
-add_rules(int ruleset, const struct sandbox_files *files, bool with_ports,
+add_hierarchy(int ruleset, const struct sandbox_hierarchy *h, uint64_t known,
     struct err *e)
 {
+	struct path_rule rule = {FS_READ_FILE | FS_READ_DIR, h->fd};
+
+	if (h->write)
+		rule.allowed |= known & (FS_WRITE_FILE | FS_REMOVE_FILE |
+					    FS_MAKE_FILE | FS_TRUNCATE);
+	if (syscall(CALL_ADD_RULE, ruleset, RULE_PATH, &rule, 0) != 0)
+		return err_errno(
+		    e, "Landlock does not take descriptor %d", h->fd);
+	return 0;
+}
+
+static int
+add_rules(
+    int ruleset, const struct sandbox_files *files, int version, struct err *e)
+{
+	uint64_t known = file_rights(version);
+
 	for (size_t i = 0; i < files->n_paths; i++)
 		if (add_path(ruleset, &files->paths[i], e) != 0)
 			return -1;
-	for (size_t i = 0; with_ports && i < files->n_ports; i++) {
+	for (size_t i = 0; i < files->n_hierarchies; i++)
+		if (add_hierarchy(ruleset, &files->hierarchies[i], known, e) !=
+		    0)
+			return -1;
+	for (size_t i = 0; version >= 4 && i < files->n_ports; i++) {
 		struct port_rule rule = {NET_CONNECT, files->ports[i]};
 
 		if (syscall(CALL_ADD_RULE, ruleset, RULE_PORT, &rule, 0) != 0)
@@ -136,7 +162,7 @@ sandbox_confine_files(const struct sandbox_files *files, struct err *e)
 	    CALL_CREATE_RULESET, &wanted, ruleset_size(version), 0);
 	if (ruleset < 0)
 		return err_errno(e, "Landlock makes no set of rules");
-	failed = add_rules(ruleset, files, version >= 4, e);
+	failed = add_rules(ruleset, files, version, e);
 	if (failed == 0 && syscall(CALL_RESTRICT_SELF, ruleset, 0) != 0)
 		failed = err_errno(e, "Landlock does not confine this process");
 	fd_close(&ruleset);

@@ -55,12 +55,22 @@ struct sandbox_path {
 	bool required;
 };
 
+/* A directory that stays readable with all below it, by its descriptor,
+ * which the caller keeps. */
+struct sandbox_hierarchy {
+	int fd;
+	/* Regular files in it can be made, written, renamed and removed. */
+	bool write;
+};
+
 struct sandbox_files {
 	const struct sandbox_path *paths;
 	size_t n_paths;
 	/* TCP ports that may be connected to; n_ports 0: not restricted. */
 	const uint16_t *ports;
 	size_t n_ports;
+	const struct sandbox_hierarchy *hierarchies;
+	size_t n_hierarchies;
 };
 
 /* 0, or -1, or: this kernel has no Landlock, and nothing was confined. */
@@ -68,8 +78,9 @@ struct sandbox_files {
 
 /*
  * For good, and for every process that this one starts: files below the
- * paths can be read, and nothing else in the file system can be opened,
- * listed, written, made, removed or executed; no TCP port can be bound, only
+ * paths and hierarchies can be read, those of a writable hierarchy written,
+ * and nothing else in the file system can be opened, listed, written, made,
+ * removed or executed, whatever descriptors are open; no TCP port can be bound, only
  * the given ones connected to, and no process outside be signalled (as far as
  * the kernel's Landlock goes: files from 5.13 on, ports from 6.7, signals
  * from 6.12). Not governed: stat, and connecting to the path of a Unix

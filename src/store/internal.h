@@ -91,6 +91,8 @@ struct store {
 	struct loop loop;
 	struct loop_watch monitor_watch, socket_watch;
 	struct ipc_store_settings settings;
+	int spool_fd;	   /* its lock */
+	int challenges_fd; /* -1: challenges are not answered */
 	struct spool spool;
 	struct links_db links;
 	struct worker workers[WORKERS_MAX];
@@ -120,7 +122,7 @@ struct store {
 	bool ready;
 	char reason[256];    /* why not */
 	uint64_t lost_since; /* since it was ready last */
-	struct log_limit log_lost, log_links;
+	struct log_limit log_lost, log_links, log_challenges;
 
 	int64_t started_us;
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */
@@ -198,6 +200,12 @@ unsigned int lookups_answered(
 void lookups_give_up(struct store *s);
 /* Answers those who waited long enough and asks for more. */
 void lookups_due(struct store *s);
+
+/* challenge.c */
+
+/* Answers a worker's question for an ACME challenge; 0, or the breach. */
+unsigned int challenge_answer(
+    struct worker *w, const struct ipc_challenge *challenge);
 
 /* forwarder.c */
 

@@ -81,6 +81,9 @@ static const char *const replica_texts[LINKS_STATEMENTS] = {
     [LINKS_CLEAR_DOMAINS] = "DELETE FROM domain",
     [LINKS_PUT_DOMAIN] =
 	"INSERT INTO domain (server_id, name, dns_ok, ssl) VALUES (?, ?, ?, ?)",
+    [LINKS_EACH_DOMAIN] = "SELECT server_id, name, dns_ok, ssl FROM domain"
+			  " WHERE (name, server_id) > (?, ?)"
+			  " ORDER BY name, server_id",
     [LINKS_SAVE_META] = "UPDATE meta SET servers_known = ?, links = ?,"
 			" domains = ? WHERE id = 1",
     [LINKS_SWEEP] = "SELECT server_id, token, id FROM link"

@@ -2,7 +2,8 @@
  * main.c - the store: the only role that writes files
  *
  * A user of its own, the spool directory as its root. It has the databases
- * there, a channel to each web worker, store.sock, and the monitor.
+ * there, a channel to each web worker, store.sock, and the monitor; and, to be
+ * read only, the directory of ACME challenges.
  */
 #include "store/store.h"
 
@@ -23,6 +24,7 @@
 /* In the order of the descriptors that the monitor passes. */
 #define SPOOL_FD (ROLE_FIRST_FD + 0)
 #define SOCKET_FD (ROLE_FIRST_FD + 1)
+#define CHALLENGES_FD (ROLE_FIRST_FD + 2)
 #define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + 32)
 
 static struct store store;
@@ -177,11 +179,36 @@ get_memory(struct store *s, struct err *e)
  * keeps it until this process has ended, even when the monitor was killed.
  */
 static int
-keep_lock(struct err *e)
+keep_lock(struct store *s, struct err *e)
 {
-	if (fcntl(SPOOL_FD, F_DUPFD_CLOEXEC, 0) < 0)
+	s->spool_fd = fcntl(SPOOL_FD, F_DUPFD_CLOEXEC, 0);
+	if (s->spool_fd < 0)
 		return err_errno(e, "cannot keep the lock of the spool");
 	return 0;
+}
+
+/*
+ * The directory of challenges is a descriptor of something outside the root:
+ * without Landlock it would be a way out. The monitor has then seen to it
+ * that it lies inside.
+ */
+static int
+restrict_store(struct store *s, struct err *e)
+{
+	const struct sandbox_hierarchy kept[] = {
+	    {s->spool_fd, true}, {CHALLENGES_FD, false}};
+	struct sandbox_files files = {.hierarchies = kept, .n_hierarchies = 1};
+	struct role_needs needs = {.root_fd = SPOOL_FD,
+	    .files = &files,
+	    .descriptors = DESCRIPTORS,
+	    .file_size = UINT64_MAX};
+
+	s->challenges_fd = -1;
+	if (s->role.n_fds > 2) {
+		s->challenges_fd = CHALLENGES_FD;
+		files.n_hierarchies = 2;
+	}
+	return role_restrict(&s->role, &needs, e) < 0 ? -1 : 0;
 }
 
 /* Only with Postal is anything looked for elsewhere. */
@@ -203,10 +230,6 @@ open_searches(struct store *s, struct err *e)
 static int
 start(struct store *s, const char *argv0, struct err *e)
 {
-	struct role_needs needs = {.root_fd = SPOOL_FD,
-	    .descriptors = DESCRIPTORS,
-	    .file_size = UINT64_MAX};
-
 	(void)umask(077);
 	if (role_take(&s->role, IPC_STORE, argv0, IPC_STORE_SETTINGS, e) != 0)
 		return -1;
@@ -214,7 +237,7 @@ start(struct store *s, const char *argv0, struct err *e)
 	s->started_us = clock_wall_us();
 	if (get_memory(s, e) != 0 || open_searches(s, e) != 0 ||
 	    loop_open(&s->loop, s, e) != 0 || database_setup(e) != 0 ||
-	    keep_lock(e) != 0 || role_restrict(&s->role, &needs, e) != 0)
+	    keep_lock(s, e) != 0 || restrict_store(s, e) != 0)
 		return -1;
 	keep_open_links(s);
 	keep_open_spool(s);

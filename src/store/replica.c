@@ -177,6 +177,35 @@ replica_put_domain(
 	return step(l, LINKS_PUT_DOMAIN, "write domains", e);
 }
 
+enum database_result
+replica_each_domain(struct links_db *l, const struct ipc_domains_get *after,
+    bool (*visit)(void *owner, const struct ipc_domain_row *domain),
+    void *owner, struct err *e)
+{
+	sqlite3_stmt *s = l->statements[LINKS_EACH_DOMAIN];
+	enum database_result r = DATABASE_OK;
+	int got = SQLITE_DONE;
+
+	if (!links_is_open(l) || s == NULL)
+		return DATABASE_OK;
+	(void)database_bind_text(s, 1, after->after_name);
+	(void)sqlite3_bind_int64(s, 2, after->after_server);
+	while ((got = sqlite3_step(s)) == SQLITE_ROW) {
+		struct ipc_domain_row row = {
+		    .server_id = (uint32_t)sqlite3_column_int64(s, 0),
+		    .name = database_column(s, 1),
+		    .dns_ok = sqlite3_column_int(s, 2) != 0,
+		    .ssl = sqlite3_column_int(s, 3) != 0};
+
+		if (!visit(owner, &row))
+			break;
+	}
+	if (got != SQLITE_DONE && got != SQLITE_ROW)
+		r = database_failure(&l->db, "read domains", e);
+	(void)sqlite3_reset(s);
+	return r;
+}
+
 /* --- sweeping ---------------------------------------------------------- */
 
 static void

@@ -2,7 +2,7 @@
  * replica.h - what the forwarder says of Postal's servers, links and domains,
  * in replica.db
  *
- * Writing; looking up is links.h. Everything here happens between
+ * Writing; looking up is links.h. All writing happens between
  * replica_begin and replica_commit, in small pieces, so that a look-up never
  * waits long. The number of links is kept with each change: nobody counts ten
  * million rows.
@@ -31,6 +31,13 @@ enum database_result replica_each_progress(struct links_db *l,
 enum database_result replica_clear_domains(struct links_db *l, struct err *e);
 enum database_result replica_put_domain(
     struct links_db *l, const struct ipc_domain_row *domain, struct err *e);
+
+/* Domains behind (name, server_id) in this order, until visit returns false.
+ * The row is borrowed. Nothing is visited while there is no replica. */
+enum database_result replica_each_domain(struct links_db *l,
+    const struct ipc_domains_get *after,
+    bool (*visit)(void *owner, const struct ipc_domain_row *domain),
+    void *owner, struct err *e);
 
 /* A place in the order of the primary key of links; zeroed: before all. */
 struct replica_place {

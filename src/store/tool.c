@@ -192,6 +192,42 @@ on_events_get(struct tool *t, const union ipc_body *body)
 	answer(t, IPC_EVENT_ROWS, &rows);
 }
 
+/* --- domains ----------------------------------------------------------- */
+
+static bool
+put_domain(void *owner, const struct ipc_domain_row *domain)
+{
+	struct page *p = owner;
+
+	if (p->count == UINT16_MAX ||
+	    ipc_put(&p->rows, &ipc_domain_row_record, domain) != 0)
+		return false;
+	p->count++;
+	return true;
+}
+
+static void
+on_domains_get(struct tool *t, const union ipc_body *body)
+{
+	struct store *s = t->store;
+	struct page p = {writer_of(s->page, IPC_RECORD_MAX - 16), 0, s};
+	struct ipc_domains domains;
+	struct err e;
+
+	if (s->settings.mode != IPC_MODE_MYSQL) {
+		refuse(t, "tracking domains are Postal's, and [postal] mode is "
+			  "standalone");
+		return;
+	}
+	if (replica_each_domain(&s->links, &body->domains_get, put_domain, &p,
+		&e) != DATABASE_OK) {
+		refuse(t, e.text);
+		return;
+	}
+	domains.rows = (struct ipc_list){p.count, writer_span(&p.rows)};
+	answer(t, IPC_DOMAINS, &domains);
+}
+
 /* --- the socket -------------------------------------------------------- */
 
 static bool
@@ -272,6 +308,7 @@ static const struct {
     {IPC_STATUS_GET, on_status_get},
     {IPC_LINK_ADD, on_link_add},
     {IPC_EVENTS_GET, on_events_get},
+    {IPC_DOMAINS_GET, on_domains_get},
 };
 
 static void

@@ -141,6 +141,12 @@ on_link(struct worker *w, const union ipc_body *body)
 }
 
 static unsigned int
+on_challenge(struct worker *w, const union ipc_body *body)
+{
+	return challenge_answer(w, &body->challenge);
+}
+
+static unsigned int
 on_counters(struct worker *w, const union ipc_body *body)
 {
 	struct cursor c = cursor_of(body->counters.rows.records);
@@ -169,6 +175,7 @@ static const struct {
     {IPC_EVENTS, on_events},
     {IPC_LINK, on_link},
     {IPC_COUNTERS, on_counters},
+    {IPC_CHALLENGE, on_challenge},
 };
 
 static unsigned int

@@ -93,7 +93,6 @@ redirect(struct web *w, struct conn *c, const struct http_request *r,
 static void
 ask_store(struct web *w, struct conn *c)
 {
-	w->counters[COUNTER_LINK_LOOKUPS]++;
 	c->state = CONN_ASKING;
 	conn_wait(
 	    w, c, &w->to_ask, w->settings.lookup_timeout_ms + ASK_MARGIN_MS);
@@ -125,6 +124,7 @@ answer_click(struct web *w, struct conn *c, const struct http_request *r,
 	}
 	link = links_find(&w->links, server_id, token, w->loop.now_ms);
 	if (link == NULL) {
+		w->counters[COUNTER_LINK_LOOKUPS]++;
 		ask_store(w, c);
 		return;
 	}
@@ -203,6 +203,25 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 	conn_answered(w, c, head_len);
 }
 
+/* --- challenges -------------------------------------------------------- */
+
+void
+answer_challenge(
+    struct web *w, struct conn *c, const struct ipc_challenged *challenged)
+{
+	static const enum http_reply replies[] = {
+	    [IPC_CHALLENGE_FOUND] = HTTP_REPLY_CHALLENGE,
+	    [IPC_CHALLENGE_NONE] = HTTP_REPLY_NO_CHALLENGE,
+	    [IPC_CHALLENGE_OFF] = HTTP_REPLY_HELLO,
+	};
+	size_t head_len = c->head->request.head_len;
+
+	w->challenge = challenged->text;
+	conn_reply(w, c, replies[challenged->status]);
+	w->challenge = (struct span){NULL, 0};
+	conn_answered(w, c, head_len);
+}
+
 /* --- routes ------------------------------------------------------------ */
 
 static void
@@ -242,6 +261,9 @@ answer_request(struct web *w, struct conn *c, const struct http_request *r)
 	case HTTP_ROUTE_OPEN:
 	case HTTP_ROUTE_CLICK:
 		answer_tracked(w, c, r, &target);
+		break;
+	case HTTP_ROUTE_CHALLENGE:
+		ask_store(w, c);
 		break;
 	case HTTP_ROUTE_ROBOTS:
 		conn_reply(w, c, HTTP_REPLY_ROBOTS);

@@ -58,6 +58,15 @@ on_linked(struct web *w, const union ipc_body *body)
 		answer_link(w, c, &body->linked);
 }
 
+static void
+on_challenged(struct web *w, const union ipc_body *body)
+{
+	struct conn *c = conn_of_ask(w, body->challenged.ask);
+
+	if (c != NULL)
+		answer_challenge(w, c, &body->challenged);
+}
+
 static const struct {
 	enum ipc_type type;
 	void (*handle)(struct web *w, const union ipc_body *body);
@@ -65,6 +74,7 @@ static const struct {
     {IPC_SERVERS, on_servers},
     {IPC_STORED, on_stored},
     {IPC_LINKED, on_linked},
+    {IPC_CHALLENGED, on_challenged},
 };
 
 static void
@@ -129,6 +139,7 @@ ask_one(struct web *w, struct conn *c)
 	const struct http_request *r;
 	struct http_target target;
 	struct ipc_link body = {.ask = conn_ask(w, c)};
+	struct ipc_challenge challenge = {.ask = body.ask};
 
 	http_request_init(&c->head->request);
 	if (http_request_parse(&c->head->request,
@@ -137,6 +148,11 @@ ask_one(struct web *w, struct conn *c)
 		return -1;
 	r = &c->head->request;
 	target = http_target_decode(r->target);
+	if (target.route == HTTP_ROUTE_CHALLENGE) {
+		challenge.token = target.token;
+		return (int)ipc_send(
+		    &w->store, w->scratch2, IPC_CHALLENGE, &challenge, -1);
+	}
 	body.server_id = servers_find(&w->servers, target.server);
 	body.token = target.token;
 	/* The server went away while the connection waited. */

@@ -132,6 +132,7 @@ struct web {
 	size_t heap_out;	 /* bytes of conn.out */
 
 	struct http_replies replies;
+	struct span challenge; /* of the challenge that is answered now */
 	uint64_t date_until_ms;
 	char date[HTTP_DATE_SIZE];
 	uint64_t counters[COUNTER_N];
@@ -186,6 +187,10 @@ void answer_request(
 /* A click whose link the store found, does not know, or cannot say. */
 void answer_link(
     struct web *w, struct conn *c, const struct ipc_linked *linked);
+
+/* An ACME challenge that the store found, or does not have. */
+void answer_challenge(
+    struct web *w, struct conn *c, const struct ipc_challenged *challenged);
 
 /* batch.c: events to the store. */
 int batches_open(struct web *w);

@@ -124,6 +124,7 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 	if (c->link != NULL)
 		options.location =
 		    (struct span){c->link->location, c->link->location_len};
+	options.content = w->challenge;
 	n = http_reply_render(&w->replies, reply, &options, parts);
 	for (int i = 0; i < n; i++)
 		total += parts[i].iov_len;

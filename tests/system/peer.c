@@ -247,6 +247,15 @@ attack_server(struct scene *s)
 	send_batch(&s->bad, 1, s->server_id + 4711);
 }
 
+/* A path where a token belongs. */
+static void
+attack_challenge(struct scene *s)
+{
+	struct ipc_challenge challenge = {7, span_of("../spool/spool.db")};
+
+	send_message(&s->bad, IPC_CHALLENGE, &challenge, -1);
+}
+
 static void
 attack_descriptor(struct scene *s)
 {
@@ -276,6 +285,7 @@ static const struct {
     {"form", attack_form, IPC_BREACH_FORM},
     {"order", attack_order, IPC_BREACH_ORDER},
     {"server", attack_server, IPC_BREACH_FORM},
+    {"challenge", attack_challenge, IPC_BREACH_FORM},
     {"descriptor", attack_descriptor, IPC_BREACH_DESCRIPTORS},
     {"flood", attack_flood, IPC_BREACH_FLOOD},
 };

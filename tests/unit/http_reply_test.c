@@ -9,7 +9,7 @@
 static struct http_replies replies;
 
 static char *
-wire(enum http_reply reply, const struct http_reply_options *o)
+wire(enum http_reply reply, struct http_reply_options *o)
 {
 	struct iovec parts[HTTP_REPLY_PARTS];
 	int n = http_reply_render(&replies, reply, o, parts);
@@ -78,6 +78,26 @@ test_redirect(void **state)
 	body = strstr(text, "\r\n\r\n");
 	assert_non_null(body);
 	assert_null(strstr(body, "example.com"));
+	free(text);
+}
+
+static void
+test_challenge(void **state)
+{
+	struct http_reply_options o = {.keep_alive = true,
+	    .minor = 1,
+	    .date = DATE,
+	    .content = span_of("token.thumbprint")};
+	char *text = wire(HTTP_REPLY_CHALLENGE, &o);
+
+	(void)state;
+	assert_string_equal(text, "HTTP/1.1 200 OK\r\n"
+				  "Content-Type: text/plain; charset=utf-8\r\n"
+				  "Cache-Control: no-store\r\n"
+				  "X-Robots-Tag: noindex\r\n"
+				  "X-Content-Type-Options: nosniff\r\n"
+				  "Date: " DATE "\r\n"
+				  "Content-Length: 16\r\n\r\ntoken.thumbprint");
 	free(text);
 }
 
@@ -198,6 +218,7 @@ main(void)
 	    cmocka_unit_test(test_hello),
 	    cmocka_unit_test(test_connection_header),
 	    cmocka_unit_test(test_redirect),
+	    cmocka_unit_test(test_challenge),
 	    cmocka_unit_test(test_head_has_no_body),
 	    cmocka_unit_test(test_statuses),
 	    cmocka_unit_test(test_dates),

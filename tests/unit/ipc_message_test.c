@@ -66,6 +66,10 @@ static const struct {
     {"CERTIFICATES_DONE", IPC_MONITOR, IPC_WEB, 0},
     {"SIGN", IPC_WEB, IPC_KEEPER, 0},
     {"SIGNED", IPC_KEEPER, IPC_WEB, 0},
+    {"CHALLENGE", IPC_WEB, IPC_STORE, 0},
+    {"CHALLENGED", IPC_STORE, IPC_WEB, 0},
+    {"DOMAINS_GET", IPC_TOOL, IPC_STORE, 0},
+    {"DOMAINS", IPC_STORE, IPC_TOOL, 0},
 };
 
 static void

@@ -407,8 +407,10 @@ confine_to_files(void)
 	static const struct sandbox_path paths[] = {{"/etc", false},
 	    {"/proc/self/status", true}, {"/nonexistent", false}};
 	const uint16_t ports[] = {1};
-	struct sandbox_files files = {
-	    paths, ARRAY_LENGTH(paths), ports, ARRAY_LENGTH(ports)};
+	struct sandbox_files files = {.paths = paths,
+	    .n_paths = ARRAY_LENGTH(paths),
+	    .ports = ports,
+	    .n_ports = ARRAY_LENGTH(ports)};
 	struct sockaddr_in to = {
 	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct err e;
@@ -452,7 +454,7 @@ static int
 miss_a_required_file(void)
 {
 	static const struct sandbox_path paths[] = {{"/nonexistent", true}};
-	struct sandbox_files files = {paths, 1, NULL, 0};
+	struct sandbox_files files = {.paths = paths, .n_paths = 1};
 	struct err e = {0};
 
 	if (sandbox_no_new_privileges(&e) != 0 ||

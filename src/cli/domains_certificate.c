@@ -1,0 +1,183 @@
+/*
+ * domains_certificate.c - the certificates that are there already
+ *
+ * Run by `postal-tracker domains`. Looks only at the public part: whether the
+ * key fits is seen by who loads it.
+ */
+#include "cli/domains.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+#define PEM_MAX (256 * 1024)
+#define DAY INT64_C(86400)
+/* A certificate of 90 days is renewed when 30 are left, a short-lived one
+ * when a third is. */
+#define DUE_DAYS 30
+
+/* A regular file of another user: read without waiting, and not endlessly. */
+static int
+read_file(int dir_fd, const char *path, uint8_t *bytes, size_t *len)
+{
+	int fd =
+	    openat(dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	ssize_t n = 0;
+
+	*len = 0;
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		fd_close(&fd);
+		errno = EINVAL;
+		return -1;
+	}
+	while (
+	    *len < PEM_MAX && (n = read(fd, bytes + *len, PEM_MAX - *len)) > 0)
+		*len += (size_t)n;
+	fd_close(&fd);
+	if (n < 0)
+		return -1;
+	if (*len == PEM_MAX) {
+		errno = EFBIG;
+		return -1;
+	}
+	return 0;
+}
+
+/* A certificate without a key is of no use. */
+static int
+look_for_key(struct domains_certificate *one, int dir_fd, struct err *e)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/privkey.pem", one->name);
+	if (faccessat(dir_fd, path, F_OK, 0) != 0)
+		return err_errno(e, "privkey.pem");
+	return 0;
+}
+
+static void
+read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
+{
+	char path[300];
+	struct err e;
+	size_t len;
+	int failed;
+
+	(void)snprintf(path, sizeof(path), "%s/fullchain.pem", one->name);
+	if (read_file(dir_fd, path, pem, &len) != 0) {
+		failed = err_errno(&e, "fullchain.pem");
+	} else if ((one->memory = malloc(len + 1)) == NULL) {
+		failed = err_errno(&e, "no memory");
+	} else {
+		failed = tls_certificate_parse(
+		    &one->c, (struct span){pem, len}, one->memory, len + 1, &e);
+		if (failed != 0)
+			(void)err_prefix(&e, "fullchain.pem");
+		else
+			failed = look_for_key(one, dir_fd, &e);
+	}
+	if (failed != 0)
+		(void)snprintf(one->error, sizeof(one->error), "%.255s",
+		    e.text[0] != '\0' ? e.text : "cannot be read");
+}
+
+/* What is no directory is skipped; a symbolic link may lead to one. */
+static int
+read_all(struct domains_certificates *all, DIR *dir, uint8_t *pem)
+{
+	struct domains_certificate *grown;
+	struct dirent *entry;
+	struct stat st;
+
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' ||
+		    fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 ||
+		    !S_ISDIR(st.st_mode))
+			continue;
+		grown = realloc(all->list, (all->n + 1) * sizeof(*grown));
+		if (grown == NULL)
+			return -1;
+		all->list = grown;
+		grown[all->n] = (struct domains_certificate){.memory = NULL};
+		(void)span_to_text(span_of(entry->d_name), grown[all->n].name,
+		    sizeof(grown[0].name));
+		read_one(&grown[all->n++], dirfd(dir), pem);
+	}
+	return 0;
+}
+
+int
+domains_read_certificates(
+    struct domains_certificates *all, const char *directory, struct err *e)
+{
+	uint8_t *pem = malloc(PEM_MAX);
+	DIR *dir = opendir(directory);
+	int failed = -1;
+
+	*all = (struct domains_certificates){.directory = directory};
+	if (dir == NULL)
+		(void)err_errno(e, "[https] certificates %s", directory);
+	else if (pem == NULL || read_all(all, dir, pem) != 0)
+		(void)err_errno(e, "no memory for certificates");
+	else
+		failed = 0;
+	if (dir != NULL)
+		(void)closedir(dir);
+	free(pem);
+	return failed;
+}
+
+void
+domains_clear_certificates(struct domains_certificates *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		free(all->list[i].memory);
+	free(all->list);
+	all->list = NULL;
+	all->n = 0;
+}
+
+const struct domains_certificate *
+domains_find_certificate(
+    const struct domains_certificates *all, const char *host, int64_t now)
+{
+	const struct domains_certificate *best = NULL;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct domains_certificate *one = &all->list[i];
+
+		if (one->error[0] == '\0' && one->c.not_before <= now &&
+		    one->c.not_after > now &&
+		    tls_certificate_covers(&one->c, span_of(host)) &&
+		    (best == NULL || one->c.not_after > best->c.not_after))
+			best = one;
+	}
+	return best;
+}
+
+const struct domains_certificate *
+domains_certificate_of(const struct domains_certificates *all, const char *host)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (strcasecmp(all->list[i].name, host) == 0)
+			return &all->list[i];
+	return NULL;
+}
+
+bool
+domains_is_due(const struct tls_certificate *c, int64_t now)
+{
+	int64_t third = (c->not_after - c->not_before) / 3;
+	int64_t left = c->not_after - now;
+
+	return left < third && left < DUE_DAYS * DAY;
+}

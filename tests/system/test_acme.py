@@ -1,0 +1,422 @@
+"""Certificates that come by themselves: domains, the script, the challenges."""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from acme import ROOT, UID, Authority, Client
+from conftest import TRACKER, wait_for
+from fake_forwarder import Forwarder
+from forward_help import QUICK, one_server
+
+NAMES = ("click.example.com", "track.example.org")
+
+
+@pytest.fixture
+def scene(work, make_tracker):
+    """Tracker, authority and client; the domains are in Postal."""
+    home = work / "acme"
+    t = make_tracker(
+        {
+            "postal": {"mode": "mysql"},
+            "https": {
+                "acme_challenges": str(home / "challenges"),
+                "certificates": str(home / "certificates"),
+            },
+        }
+    )
+    authority = Authority(work, t.port)
+    t.authority = authority
+    t.client = Client(work, authority)
+    t.start()
+    yield t
+    authority.stop()
+
+
+def domains(t, *args, check=True):
+    r = t.authority.run(
+        [TRACKER, "domains", *args, "-c", t.conf,
+         "--state", t.client.home / "state"]
+    )
+    assert not check or r.returncode == 0, (r.stdout, r.stderr)
+    return r
+
+
+def needing(t):
+    return domains(t, "--needing").stdout.split()
+
+
+def by_name(t):
+    out = domains(t, "--json").stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    return {row["name"]: row for row in rows}
+
+
+def appear(t, *names):
+    with Forwarder(t) as f:
+        f.servers({1: "ctqu6f"})
+        f.domains([(name, 1) for name in names])
+
+
+def openssl(*args):
+    return subprocess.run(
+        ["openssl", *map(str, args)],
+        check=True, capture_output=True, text=True,
+    ).stdout
+
+
+def snapshot(directory):
+    """Every file with its time and inode."""
+    return {
+        str(p): (p.lstat().st_mtime_ns, p.lstat().st_ino)
+        for p in directory.rglob("*") if p.name != "lock"
+        and p.name not in ("issued", "work")
+    }
+
+
+def test_issued_by_itself(scene):
+    t, client = scene, scene.client
+    t.authority.set_hosts({name: "127.0.0.1" for name in NAMES})
+    appear(t, *NAMES)
+    assert needing(t) == list(NAMES)
+    before = by_name(t)["click.example.com"]
+    assert before["needs"] == "certificate" and before["here"]
+    assert before["postal_dns_ok"] and before["certificate"] is None
+
+    client.run(needing(t))
+    for name in NAMES:
+        chain = client.certificate(name)
+        key = chain.with_name("privkey.pem")
+        # A pair, of this name, P-256, with the authority's chain.
+        public = openssl("x509", "-in", chain, "-noout", "-pubkey")
+        assert public == openssl("pkey", "-in", key, "-pubout")
+        text = openssl("x509", "-in", chain, "-noout", "-text")
+        assert f"DNS:{name}" in text and "prime256v1" in text
+        assert chain.read_text().count("BEGIN CERTIFICATE") >= 2
+        assert os.stat(key).st_mode & 0o077 == 0
+        assert os.stat(key).st_uid == UID
+    # Challenges were ours, came over HTTP, and are gone.
+    assert os.listdir(client.home / "challenges") == []
+
+    assert needing(t) == []
+    after = by_name(t)["click.example.com"]
+    assert after["needs"] == "nothing"
+    assert after["certificate"]["names"] == ["click.example.com"]
+    assert after["certificate"]["days_left"] >= 60
+    assert "ok          click.example.com: certificate" in domains(t).stdout
+    assert t.status()["accepted"] == 0, "a challenge is no event"
+
+    # Again: nothing to do, and even when asked to it touches nothing.
+    files = snapshot(client.home)
+    client.run(needing(t))
+    client.run(NAMES)
+    assert snapshot(client.home) == files
+
+
+def test_renewal_is_one_step(scene):
+    """Whoever opens the directory has a pair, before and after."""
+    t, client = scene, scene.client
+    name = NAMES[0]
+    client.run([name])
+    # A day later, as the names of the archive go.
+    first = os.readlink(client.home / "certificates" / name)
+    old = str(int(first.rsplit("/", 1)[1]) - 90000)
+    archive = client.home / "archive" / name
+    os.rename(archive / first.rsplit("/", 1)[1], archive / old)
+    link = client.home / "certificates" / name
+    link.unlink()
+    os.symlink(f"../archive/{name}/{old}", link)
+    held = os.open(link, os.O_RDONLY | os.O_DIRECTORY)
+    before = client.certificate(name).read_bytes()
+
+    client.run([name])
+    assert client.certificate(name).read_bytes() != before
+    with open(os.open("fullchain.pem", os.O_RDONLY, dir_fd=held), "rb") as f:
+        assert f.read() == before, "the old pair is whole"
+    with open(os.open("privkey.pem", os.O_RDONLY, dir_fd=held), "rb") as f:
+        assert f.read() != client.certificate(name).with_name(
+            "privkey.pem"
+        ).read_bytes(), "a new key"
+    os.close(held)
+    # A renewal is not counted as new.
+    assert len((client.home / "issued").read_text().splitlines()) == 1
+
+
+def test_broken_dns(scene):
+    """One that does not lead here is said, and never asked for."""
+    t = scene
+    t.authority.set_hosts(
+        {"click.example.com": "127.0.0.1", "away.example.com": "192.0.2.7"}
+    )
+    appear(t, "click.example.com", "away.example.com", "gone.example.com",
+           "under_score.example.com", "CLICK.example.com", "$(reboot).com")
+    assert needing(t) == ["click.example.com"]
+    rows = by_name(t)
+    assert rows["away.example.com"]["needs"] == "dns"
+    assert rows["away.example.com"]["addresses"] == ["192.0.2.7"]
+    assert rows["gone.example.com"]["needs"] == "dns"
+    assert rows["gone.example.com"]["dns_error"]
+    assert rows["under_score.example.com"]["needs"] == "name"
+    assert rows["$(reboot).com"]["needs"] == "name"
+    text = domains(t).stdout
+    assert "away.example.com: no certificate; resolves elsewhere: 192.0.2.7" \
+        in text
+    assert "gone.example.com: no certificate; does not resolve: " in text
+    # Behind an address that this machine does not have itself.
+    out = domains(t, "--needing", "--target", "192.0.2.7").stdout.split()
+    assert out == ["away.example.com", "click.example.com"]
+    out = domains(t, "--needing", "--target", "away.example.com").stdout
+    assert out.split() == ["away.example.com", "click.example.com"]
+
+
+def test_failure_is_shown_and_backs_off(scene):
+    """The authority cannot resolve a name that leads here for us."""
+    t, client = scene, scene.client
+    t.authority.set_hosts({name: "127.0.0.1" for name in NAMES})
+    appear(t, *NAMES)
+    t.authority.fail_dns(NAMES[0])
+    begin = int(time.time())
+    r = client.run(needing(t))
+    assert f"{NAMES[0]} failed (1)" in r.stderr
+    # The other one is not held up.
+    assert client.certificate(NAMES[1]).exists()
+    assert not (client.home / "certificates" / NAMES[0]).exists()
+    state = client.state(NAMES[0])
+    assert state["failures"] == "1"
+    assert 3600 <= int(state["next"]) - begin <= 3700
+    assert needing(t) == []
+    row = by_name(t)[NAMES[0]]
+    assert row["needs"] == "wait" and row["acme"]["failures"] == 1
+    assert "urn:ietf:params:acme:error" in row["acme"]["error"]
+    text = domains(t).stdout
+    assert f"wait        {NAMES[0]}: no certificate; 1 failed, next " in text
+    # Not even when it is asked for.
+    client.run([NAMES[0]])
+    assert client.state(NAMES[0]) == state
+
+    # It doubles, up to two days.
+    path = client.home / "state" / NAMES[0]
+    for failures, wait in ((1, 7200), (4, 57600), (6, 172800), (40, 172800)):
+        path.write_text(f"failures={failures}\ntried=0\nnext=0\nerror=x\n")
+        now = int(time.time())
+        client.run([NAMES[0]])
+        state = client.state(NAMES[0])
+        assert state["failures"] == str(failures + 1)
+        assert 0 <= int(state["next"]) - now - wait <= 60, (failures, state)
+
+
+def test_limits(scene):
+    t, client = scene, scene.client
+    names = [f"c{i}.example.com" for i in range(3)]
+    client.settings = {"ACME_ORDERS_A_RUN": "1"}
+    r = client.run(names)
+    assert "1 orders in this run" in r.stderr
+    made = sorted(os.listdir(client.home / "certificates"))
+    assert made == names[:1]
+    client.settings = {"ACME_NEW_A_WEEK": "2"}
+    r = client.run(names + ["c.example.org"])
+    assert "c2.example.com has to wait: 2 new names of example.com" in r.stderr
+    made = sorted(os.listdir(client.home / "certificates"))
+    assert made == ["c.example.org", "c0.example.com", "c1.example.com"]
+    # A week later.
+    issued = client.home / "issued"
+    issued.write_text(
+        "".join(
+            f"{int(line.split()[0]) - 604801} {line.split(' ', 1)[1]}\n"
+            for line in issued.read_text().splitlines()
+        )
+    )
+    client.run(names)
+    assert (client.home / "certificates" / "c2.example.com").exists()
+
+
+def test_certificate_of_others_is_left_alone(scene):
+    t, client = scene, scene.client
+    theirs = client.home / "certificates" / NAMES[0]
+    theirs.mkdir()
+    (theirs / "fullchain.pem").write_text("broken")
+    r = client.run([NAMES[0]])
+    assert "is not of this script" in r.stderr
+    assert (theirs / "fullchain.pem").read_text() == "broken"
+    appear(t, NAMES[0])
+    t.authority.set_hosts({NAMES[0]: "127.0.0.1"})
+    row = by_name(t)[NAMES[0]]
+    assert "fullchain.pem" in row["certificate_error"]
+
+
+def test_authority_is_away(scene):
+    t, client = scene, scene.client
+    t.authority.stop()
+    r = client.run([NAMES[0]], check=False)
+    assert r.returncode == 75
+    assert "no account at https://127.0.0.1" in r.stderr
+    assert client.state(NAMES[0]) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-c", "..", "a/../b.com", "a b.com", "$(id).com", "a.com/",
+             "UPPER.com", "a..com", ".com", "a.com.", "localhost"]
+)
+def test_script_takes_only_names(scene, name):
+    r = scene.client.run([name])
+    assert "not a name" in r.stderr
+    assert os.listdir(scene.client.home / "certificates") == []
+
+
+def due_certificate(directory, name, days):
+    directory.mkdir()
+    openssl(
+        "req", "-x509", "-newkey", "ec", "-pkeyopt",
+        "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(days),
+        "-subj", "/CN=x", "-addext", f"subjectAltName=DNS:{name}",
+        "-keyout", directory / "privkey.pem",
+        "-out", directory / "fullchain.pem",
+    )
+
+
+def test_what_is_due(scene):
+    t = scene
+    home = t.client.home / "certificates"
+    names = [f"{n}.example.com" for n in ("a", "b", "c", "wild", "e")]
+    t.authority.set_hosts({name: "127.0.0.1" for name in names})
+    appear(t, *names)
+    due_certificate(home / "a.example.com", "a.example.com", 90)
+    due_certificate(home / "b.example.com", "other.example.com", 90)
+    due_certificate(home / "c.example.com", "c.example.com", 90)
+    (home / "c.example.com" / "privkey.pem").unlink()
+    assert needing(t) == ["b.example.com", "c.example.com", "e.example.com",
+                          "wild.example.com"]
+    text = domains(t).stdout
+    assert "b.example.com has expired, is not valid yet or is of other" in text
+    assert "c.example.com/privkey.pem: No such file" in text
+    # One for all of them, under another name.
+    due_certificate(home / "default", "*.example.com", 40)
+    assert needing(t) == []
+
+
+def test_arguments(scene, make_tracker):
+    t = scene
+    assert domains(t, "extra", check=False).returncode == 64
+    assert domains(t, "--since", "1", check=False).returncode == 64
+    assert domains(t).stdout == ""
+    alone = make_tracker().start()
+    r = alone.cli("domains", check=False)
+    assert r.returncode == 69 and "standalone" in r.stderr
+    r = alone.cli("domains", "--needing", check=False)
+    assert r.returncode == 78 and "[https] certificates" in r.stderr
+    alone.stop()
+    r = alone.cli("domains", check=False)
+    assert r.returncode == 69 and "no daemon listens" in r.stderr
+
+
+def test_thousands_of_domains(scene):
+    """More than one message."""
+    t = scene
+    names = [f"{'x' * 60}.d{i:04}.example.com" for i in range(3000)]
+    with Forwarder(t) as f:
+        f.servers({1: "ctqu6f"})
+        for at in range(0, 3000, 1000):
+            flags = (1 if at == 0 else 0) | (2 if at == 2000 else 0)
+            f.domains([(n, 1) for n in names[at:at + 1000]], flags)
+    wait_for(lambda: t.status()["domains"] == 3000, "the domains")
+    t.authority.set_hosts({name: "127.0.0.1" for name in names})
+    assert needing(t) == names
+
+
+def test_units(scene):
+    """systemd takes them as they are; it only looks, nothing is started."""
+    units = scene.directory / "units"
+    units.mkdir()
+    (scene.client.bin / "postal-tracker").symlink_to(os.path.abspath(TRACKER))
+    for name in ("postal-tracker-acme.service", "postal-tracker-acme.timer"):
+        text = (ROOT / "packaging/systemd" / name).read_text()
+        (units / name).write_text(
+            text.replace("/usr/sbin/", f"{scene.client.bin}/")
+        )
+    r = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units.iterdir()],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+
+
+def check(t):
+    return t.authority.run([TRACKER, "check", "-c", t.conf]).stdout
+
+
+def test_check(scene):
+    """Every name without certificate, with the reason."""
+    t = scene
+    t.authority.set_hosts(
+        {"click.example.com": "127.0.0.1", "away.example.com": "192.0.2.7"}
+    )
+    appear(t, "click.example.com", "away.example.com")
+    challenges = t.client.home / "challenges"
+    out = check(t)
+    assert f"ok    [https] acme_challenges {challenges}\n" in out
+    assert "warn  domain away.example.com: no certificate; resolves " \
+        "elsewhere: 192.0.2.7\n" in out
+    assert "tracking domains: 2 of 2 need a certificate" in out
+    os.chmod(challenges, 0o700)
+    assert "FAIL  [https] acme_challenges" in check(t)
+    os.chmod(challenges, 0o755)
+    due_certificate(t.client.home / "certificates/default", "*.example.com", 90)
+    assert "ok    tracking domains: all 2 have a certificate" in check(t)
+    t.stop()
+    assert "tracking domains: not looked at: no daemon listens" in check(t)
+
+
+def test_domains_of_postal(work, make_stack):
+    """From Postal's tables, by the real forwarder, to a certificate."""
+    home = work / "acme"
+    stack = make_stack(
+        settings={
+            **QUICK,
+            "https": {
+                "acme_challenges": str(home / "challenges"),
+                "certificates": str(home / "certificates"),
+            },
+        }
+    )
+    one_server(stack.postal)
+    t = stack.tracker
+    t.authority = Authority(work, t.port)
+    try:
+        t.client = Client(work, t.authority)
+        stack.start()
+        assert needing(t) == []
+        add_track_domain(stack.postal, 1, "click", "example.com", "OK")
+        add_track_domain(stack.postal, 1, "old", "example.com", "Missing")
+        t.authority.set_hosts({"click.example.com": "127.0.0.1"})
+        # Read when it begins, and every so often after that.
+        stack.forwarder.reload()
+        wait_for(lambda: t.status()["domains"] == 2, "the domains")
+        assert needing(t) == ["click.example.com"]
+        rows = by_name(t)
+        assert rows["click.example.com"]["postal_dns_ok"]
+        assert not rows["old.example.com"]["postal_dns_ok"]
+        assert "Postal's check of its CNAME fails" in domains(t).stdout
+        t.client.run(needing(t))
+        assert needing(t) == []
+        assert t.client.certificate("click.example.com").exists()
+    finally:
+        t.authority.stop()
+
+
+def add_track_domain(postal, server_id, name, domain, status):
+    main = postal.main
+    database = f"`{postal.database}`"
+    main.execute(
+        f"INSERT INTO {database}.domains (name, server_id, created_at,"
+        " updated_at) VALUES (%s, %s, NOW(), NOW())",
+        (domain, server_id),
+    )
+    main.execute(
+        f"INSERT INTO {database}.track_domains (name, server_id, domain_id,"
+        " dns_status, created_at, updated_at) VALUES (%s, %s,"
+        f" (SELECT MAX(id) FROM {database}.domains), %s, NOW(), NOW())",
+        (name, server_id, status),
+    )
