@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "cli/cli.h"
+#include "keeper/keeper.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "web/web.h"
@@ -21,6 +22,7 @@ static const struct {
 } roles[] = {
     {"web[", web_main},
     {"store[", store_main},
+    {"keeper[", keeper_main},
 };
 
 static const struct cli_library libraries[] = {

@@ -75,10 +75,10 @@ const struct config_directive config_directives[] = {
 
     {"https", "listen", CONFIG_ENDPOINTS, offsetof(struct config, https.listen),
 	0, CONFIG_LISTEN_MAX, NULL, "",
-	"Where HTTPS is answered; empty means that there is none.", false},
+	"Where HTTPS is answered; empty means that there is none.", true},
     {"https", "certificates", CONFIG_PATH,
 	offsetof(struct config, https.certificates), 0, PATH_MOST, NULL, "",
-	"Directory of the certificates and their private keys.", false},
+	"Directory of the certificates and their private keys.", true},
     {"https", "acme_challenges", CONFIG_PATH,
 	offsetof(struct config, https.acme_challenges), 0, PATH_MOST, NULL, "",
 	"Directory that an ACME client writes its HTTP challenges to; empty "
@@ -86,7 +86,7 @@ const struct config_directive config_directives[] = {
 	false},
     {"https", "keepers", CONFIG_NUMBER, offsetof(struct config, https.keepers),
 	1, 16, NULL, "1", "How many processes hold the private keys and sign.",
-	false},
+	true},
 
     {"clients", "proxy_protocol", CONFIG_BOOL,
 	offsetof(struct config, clients.proxy_protocol), 0, 0, NULL, "no",
@@ -149,7 +149,7 @@ const struct config_directive config_directives[] = {
 	"postal-tracker-keeper",
 	"The user, by name or number, that the processes with the private "
 	"keys run as.",
-	false},
+	true},
     {"sandbox", "store_user", CONFIG_TEXT,
 	offsetof(struct config, sandbox.store_user), 1, TEXT_MOST, NULL,
 	"postal-tracker-store",

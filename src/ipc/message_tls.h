@@ -14,6 +14,8 @@
 /* The longest files that are taken; their descriptors have to be sealed. */
 #define IPC_CHAIN_FILE_MAX 131072
 #define IPC_KEY_FILE_MAX 16384
+/* So many pairs may live at a time, old ones that end beside new ones. */
+#define IPC_PAIRS_MAX 4096
 /* What is signed in a key exchange: two randoms, and a point of P-256. */
 #define IPC_TO_SIGN_MAX 133
 #define IPC_SIGNATURE_MAX 512

@@ -86,18 +86,20 @@ on_refused_call(struct child *c, const union ipc_body *body)
 }
 
 static void
-on_replace(struct child *store, const union ipc_body *body)
+on_replace(struct child *accuser, const union ipc_body *body)
 {
-	struct monitor *m = store->monitor;
+	struct monitor *m = accuser->monitor;
 
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *c = &m->children[i];
 
-		if (c->pid == 0 || c->instance != body->replace.instance)
+		if (c->pid == 0 || c->role != IPC_WEB ||
+		    c->instance != body->replace.instance)
 			continue;
-		log_err("replace role=%s[%u] pid=%d reason=\"it sent the store "
+		log_err("replace role=%s[%u] pid=%d reason=\"it sent the %s "
 			"%s\"",
 		    ipc_role_name(c->role), c->index, (int)c->pid,
+		    ipc_role_name(accuser->role),
 		    ipc_breach_text(body->replace.reason));
 		child_kill(c);
 	}
@@ -110,6 +112,7 @@ static const struct {
     {IPC_READY, on_ready},
     {IPC_REFUSED_CALL, on_refused_call},
     {IPC_REPLACE, on_replace},
+    {IPC_PAIR_RESULT, pairs_result},
 };
 
 static void
@@ -127,7 +130,10 @@ on_channel(struct loop_watch *w, uint32_t events)
 	struct ipc_received in;
 	enum ipc_result got;
 
-	(void)events;
+	if ((events & EPOLLOUT) != 0)
+		pairs_child_writable(c);
+	if (w->fd < 0)
+		return;
 	while ((got = ipc_receive(&c->channel, c->monitor->scratch, &in)) ==
 	       IPC_OK) {
 		handle(c, &in);
@@ -148,112 +154,19 @@ on_channel(struct loop_watch *w, uint32_t events)
 	close_channel(c);
 }
 
-/* --- channels between roles -------------------------------------------- */
-
-static bool
-is_running(const struct child *c)
+bool
+child_is_running(const struct child *c)
 {
 	return c->state == CHILD_STARTING || c->state == CHILD_READY;
 }
 
-/* A fresh channel between a web worker and the store. */
-static void
-connect_to_store(struct child *web, struct child *store)
+bool
+child_is_worker(const struct child *c)
 {
-	struct ipc_channel_offer to_store = {
-	    IPC_WEB, web->index, web->instance};
-	struct ipc_channel_offer to_web = {
-	    IPC_STORE, store->index, store->instance};
-	struct err e;
-	int pair[2];
-
-	if (fd_seqpacket_pair(pair, &e) != 0) {
-		log_err(
-		    "channel role=web[%u] error=\"%s\"", web->index, e.text);
-		return;
-	}
-	child_send(store, IPC_CHANNEL, &to_store, pair[0]);
-	child_send(web, IPC_CHANNEL, &to_web, pair[1]);
-	fd_close(&pair[0]);
-	fd_close(&pair[1]);
-}
-
-static void
-connect_roles(struct child *started)
-{
-	struct monitor *m = started->monitor;
-
-	for (size_t i = 0; i < CHILDREN_MAX; i++) {
-		struct child *other = &m->children[i];
-
-		if (!is_running(other))
-			continue;
-		if (started->role == IPC_WEB && other->role == IPC_STORE)
-			connect_to_store(started, other);
-		if (started->role == IPC_STORE && other->role == IPC_WEB)
-			connect_to_store(other, started);
-	}
+	return c->role == IPC_WEB && child_is_running(c);
 }
 
 /* --- start ------------------------------------------------------------- */
-
-static struct ipc_params
-params_of(const struct child *c, const struct config_user *user)
-{
-	const struct monitor *m = c->monitor;
-	bool kill_action = m->config.sandbox.action == CONFIG_ACTION_KILL;
-
-	return (struct ipc_params){
-	    .flags = (uint8_t)((m->root ? IPC_PARAM_ROOT : 0) |
-			       (kill_action ? IPC_PARAM_KILL : 0)),
-	    .log_level = settings_log_level(&m->config),
-	    .index = c->index,
-	    .uid = user->uid,
-	    .gid = user->gid};
-}
-
-static int
-spawn_web(struct child *c, struct err *e)
-{
-	struct monitor *m = c->monitor;
-	struct ipc_web_settings settings =
-	    settings_for_web(&m->config, m->workers, m->trusted);
-	int fds[3 + CONFIG_LISTEN_MAX] = {
-	    m->empty_fd, m->shared_fd, m->sessions_fd};
-	struct spawn s = {.role = IPC_WEB,
-	    .params = params_of(c, &m->users.web),
-	    .settings_type = IPC_WEB_SETTINGS,
-	    .settings = &settings,
-	    .fds = fds,
-	    .n_fds = 3 + m->listeners.n};
-
-	for (size_t i = 0; i < m->listeners.n; i++)
-		fds[3 + i] = m->listeners.list[i].fd;
-	settings.index = c->index;
-	settings.k0 = m->shared_key[0];
-	settings.k1 = m->shared_key[1];
-	settings.s0 = m->sessions_key[0];
-	settings.s1 = m->sessions_key[1];
-	settings.n_listeners = (uint16_t)m->listeners.n;
-	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
-}
-
-static int
-spawn_store(struct child *c, struct err *e)
-{
-	struct monitor *m = c->monitor;
-	struct ipc_store_settings settings =
-	    settings_for_store(&m->config, &m->users);
-	int fds[] = {m->spool_fd, m->socket_fd};
-	struct spawn s = {.role = IPC_STORE,
-	    .params = params_of(c, &m->users.store),
-	    .settings_type = IPC_STORE_SETTINGS,
-	    .settings = &settings,
-	    .fds = fds,
-	    .n_fds = 2};
-
-	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
-}
 
 static void
 wait_for_restart(struct child *c)
@@ -276,7 +189,7 @@ child_start(struct child *c)
 {
 	struct monitor *m = c->monitor;
 	struct err e;
-	int failed = c->role == IPC_WEB ? spawn_web(c, &e) : spawn_store(c, &e);
+	int failed = child_spawn(c, &e);
 
 	c->starts++;
 	c->since_us = clock_wall_us();
@@ -302,7 +215,8 @@ child_start(struct child *c)
 	}
 	log_debug("started role=%s[%u] pid=%d", ipc_role_name(c->role),
 	    c->index, (int)c->pid);
-	connect_roles(c);
+	connect_started(c);
+	pairs_child_started(c);
 }
 
 /* --- end --------------------------------------------------------------- */
@@ -315,7 +229,7 @@ child_stop(struct child *c, uint64_t grace_ms)
 
 	if (c->state == CHILD_WAITING)
 		c->state = CHILD_FREE;
-	if (!is_running(c))
+	if (!child_is_running(c))
 		return;
 	c->state = CHILD_STOPPING;
 	c->kill_at_ms = clock_mono_ms() + grace_ms;

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "monitor/listen.h"
 #include "monitor/notify.h"
+#include "monitor/pairs.h"
 #include "monitor/settings.h"
 #include "monitor/spawn.h"
 
@@ -42,13 +43,14 @@ struct child {
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
+	struct pairs_of_role pairs;
 };
 
 enum monitor_phase {
 	PHASE_STARTING, /* until every role is ready once */
 	PHASE_SERVING,
 	PHASE_ENDING,  /* web workers finish */
-	PHASE_CLOSING, /* the store finishes */
+	PHASE_CLOSING, /* store and keepers finish */
 };
 
 struct monitor {
@@ -67,6 +69,7 @@ struct monitor {
 	uint64_t shared_key[2];
 	int sessions_fd; /* TLS sessions; of all web workers, for ever */
 	uint64_t sessions_key[2];
+	struct pairs pairs;
 	unsigned int generation;
 	unsigned int workers;
 	bool reloading; /* new workers are not all ready yet */
@@ -96,8 +99,20 @@ uint64_t children_due(struct monitor *m);
 /* How many slots of a role (0: any) are in one of these states. */
 size_t children_count(const struct monitor *m, unsigned int role,
     enum child_state least, enum child_state most);
+bool child_is_running(const struct child *c);
+/* A web worker that runs and is not told to finish. */
+bool child_is_worker(const struct child *c);
 /* Sends a message to a role that runs. */
 void child_send(struct child *c, enum ipc_type type, const void *body, int fd);
+
+/* begin.c: what a role is started with, and its channels. */
+
+/* Starts the process and sends it PARAMS; 0, or -1. */
+int child_spawn(struct child *c, struct err *e);
+/* Channels to those that run already. */
+void connect_started(struct child *started);
+/* A fresh channel between a web worker and a store or keeper. */
+void connect_worker(struct child *web, struct child *other);
 
 /* monitor.c */
 
@@ -111,5 +126,7 @@ void monitor_give_up(struct monitor *m, int exit_code);
 void monitor_reload(struct monitor *m);
 /* The web workers of this generation: slots and shared memory. */
 int monitor_new_workers(struct monitor *m, struct err *e);
+/* As many keepers as the configuration wants: starts and stops. */
+int monitor_set_keepers(struct monitor *m, struct err *e);
 
 #endif

@@ -38,7 +38,7 @@ listeners_clear(struct listeners *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		fd_close(&l->list[i].fd);
-	l->n = 0;
+	l->n = l->n_https = 0;
 }
 
 static int
@@ -236,24 +236,82 @@ find_fitting(const struct listeners *l, const struct endpoint *wanted)
 	return NULL;
 }
 
+static bool
+names(const struct config_endpoints *wanted, const struct listener *have)
+{
+	for (size_t i = 0; i < wanted->n; i++)
+		if (fits(have, &wanted->list[i]))
+			return true;
+	return false;
+}
+
 static int
 refuse_unnamed(const struct listeners *have,
-    const struct config_endpoints *wanted, struct err *e)
+    const struct config_endpoints *http, const struct config_endpoints *https,
+    struct err *e)
 {
 	for (size_t i = 0; i < have->n; i++) {
 		char shown[ENDPOINT_TEXT_SIZE];
-		bool named = !have->list[i].inherited;
 
-		for (size_t j = 0; j < wanted->n && !named; j++)
-			named = fits(&have->list[i], &wanted->list[j]);
-		if (named)
+		if (!have->list[i].inherited || names(http, &have->list[i]) ||
+		    names(https, &have->list[i]))
 			continue;
 		endpoint_format(&have->list[i].at, shown);
 		return err_set(e,
-		    "systemd passes a socket for %s that [http] listen does "
-		    "not name; add it there or take it out of the .socket unit",
+		    "systemd passes a socket for %s that neither [http] listen "
+		    "nor [https] listen names; add it there or take it out of "
+		    "the .socket unit",
 		    shown);
 	}
+	return 0;
+}
+
+static int
+refuse_both(const struct config_endpoints *http,
+    const struct config_endpoints *https, struct err *e)
+{
+	char shown[ENDPOINT_TEXT_SIZE];
+
+	for (size_t i = 0; i < https->n; i++)
+		for (size_t j = 0; j < http->n; j++) {
+			const struct endpoint *a = &https->list[i];
+			const struct endpoint *b = &http->list[j];
+
+			if (a->port != b->port ||
+			    !addr_equal(&a->addr, &b->addr))
+				continue;
+			endpoint_format(a, shown);
+			return err_set(e,
+			    "%s is in [http] listen and in [https] listen",
+			    shown);
+		}
+	if (http->n + https->n > CONFIG_LISTEN_MAX)
+		return err_set(e,
+		    "[http] listen and [https] listen together name more than "
+		    "%d addresses",
+		    CONFIG_LISTEN_MAX);
+	return 0;
+}
+
+/* One of `have`, or a new one, added to next. */
+static int
+take_or_open(struct listeners *have, const struct endpoint *at,
+    struct listeners *next, struct err *e)
+{
+	const struct listener *old = find_fitting(have, at);
+	struct listener *out = &next->list[next->n];
+
+	if (find_fitting(next, at) != NULL)
+		return 0;
+	if (old != NULL) {
+		*out = *old;
+		out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
+		if (out->fd < 0)
+			return err_errno(e, "cannot keep a listener");
+	} else if (open_one(at, out, e) != 0) {
+		return -1;
+	}
+	next->n++;
 	return 0;
 }
 
@@ -262,31 +320,23 @@ refuse_unnamed(const struct listeners *have,
  * as it was; the duplicates refer to the same open sockets.
  */
 int
-listeners_open(struct listeners *have, const struct config_endpoints *wanted,
-    struct listeners *next, struct err *e)
+listeners_open(struct listeners *have, const struct config_endpoints *http,
+    const struct config_endpoints *https, struct listeners *next, struct err *e)
 {
-	listeners_init(next);
-	if (refuse_unnamed(have, wanted, e) != 0)
-		return -1;
-	for (size_t i = 0; i < wanted->n; i++) {
-		const struct endpoint *at = &wanted->list[i];
-		const struct listener *old = find_fitting(have, at);
-		struct listener *out = &next->list[next->n];
+	size_t n_http;
 
-		if (find_fitting(next, at) != NULL)
-			continue;
-		if (old != NULL) {
-			*out = *old;
-			out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
-			if (out->fd < 0) {
-				(void)err_errno(e, "cannot keep a listener");
-				goto out;
-			}
-		} else if (open_one(at, out, e) != 0) {
+	listeners_init(next);
+	if (refuse_both(http, https, e) != 0 ||
+	    refuse_unnamed(have, http, https, e) != 0)
+		return -1;
+	for (size_t i = 0; i < http->n; i++)
+		if (take_or_open(have, &http->list[i], next, e) != 0)
 			goto out;
-		}
-		next->n++;
-	}
+	n_http = next->n;
+	for (size_t i = 0; i < https->n; i++)
+		if (take_or_open(have, &https->list[i], next, e) != 0)
+			goto out;
+	next->n_https = next->n - n_http;
 	listeners_clear(have);
 	return 0;
 out:

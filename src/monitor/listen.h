@@ -18,6 +18,7 @@ struct listener {
 struct listeners {
 	struct listener list[CONFIG_LISTEN_MAX];
 	size_t n;
+	size_t n_https; /* so many of the last ones speak TLS */
 };
 
 void listeners_init(struct listeners *l);
@@ -37,13 +38,13 @@ int listeners_inherit(struct listeners *l, struct err *e);
 int listener_bind(const struct endpoint *at, int *fd, struct err *e);
 
 /*
- * Makes `next` hold a listening socket for each wanted endpoint: one of
- * `have` where it fits, else a new one; `have` is then empty. A socket of
+ * Makes `next` hold a listening socket for each wanted endpoint, those of
+ * https last: one of `have` where it fits, else a new one; `have` is then empty. A socket of
  * systemd that nothing names is an error. On failure `have` is as before and
  * `next` empty. Waits up to 2 s for a port that an ending tracker holds.
  */
-int listeners_open(struct listeners *have,
-    const struct config_endpoints *wanted, struct listeners *next,
+int listeners_open(struct listeners *have, const struct config_endpoints *http,
+    const struct config_endpoints *https, struct listeners *next,
     struct err *e);
 
 #endif

@@ -62,7 +62,8 @@ stop_children(struct monitor *m, enum ipc_role role, uint64_t grace_ms)
 			child_stop(&m->children[i], grace_ms);
 }
 
-/* Web workers first; the store lives until the last event has arrived. */
+/* Web workers first; the store lives until the last event has arrived, and
+ * a keeper until the last handshake is over. */
 static void
 go_on_ending(struct monitor *m)
 {
@@ -73,6 +74,8 @@ go_on_ending(struct monitor *m)
 		m->phase = PHASE_CLOSING;
 		stop_children(
 		    m, IPC_STORE, m->end_by_ms > now ? m->end_by_ms - now : 1);
+		stop_children(
+		    m, IPC_KEEPER, m->end_by_ms > now ? m->end_by_ms - now : 1);
 	}
 	if (m->phase == PHASE_CLOSING &&
 	    children_count(m, 0, CHILD_WAITING, CHILD_STOPPING) == 0)
@@ -105,7 +108,9 @@ say_serving(const struct monitor *m)
 
 	for (size_t i = 0; i < m->listeners.n; i++) {
 		endpoint_format(&m->listeners.list[i].at, shown);
-		log_notice("listen address=%s%s", shown,
+		log_notice("listen address=%s%s%s", shown,
+		    i + m->listeners.n_https >= m->listeners.n ? " tls=yes"
+							       : "",
 		    m->listeners.list[i].inherited ? " from=systemd" : "");
 	}
 	log_notice("serving workers=%u spool=%s", m->workers,
@@ -121,7 +126,8 @@ monitor_child_ready(struct child *c, bool degraded)
 		log_err("degraded role=%s[%u]: links redirect, but events are "
 			"not stored; see the lines before",
 		    ipc_role_name(c->role), c->index);
-	if (children_count(m, 0, CHILD_WAITING, CHILD_STARTING) > 0)
+	if (children_count(m, m->reloading ? IPC_WEB : 0, CHILD_WAITING,
+		CHILD_STARTING) > 0)
 		return;
 	if (m->phase == PHASE_STARTING) {
 		m->phase = PHASE_SERVING;
@@ -194,6 +200,7 @@ on_due(void *owner)
 {
 	struct monitor *m = owner;
 	uint64_t now = m->loop.now_ms, next = children_due(m);
+	uint64_t pairs = pairs_due(m);
 
 	if (now >= m->next_second_ms) {
 		tell_store_of_roles(m);
@@ -208,6 +215,8 @@ on_due(void *owner)
 		loop_wake_at(&m->loop, m->next_watchdog_ms);
 	if (next != 0)
 		loop_wake_at(&m->loop, next);
+	if (pairs != 0)
+		loop_wake_at(&m->loop, pairs);
 }
 
 /* --- signals ----------------------------------------------------------- */
@@ -320,6 +329,9 @@ open_everything(struct monitor *m, struct err *e)
 		return -1;
 	if (m->root) {
 		warn_of_fallback("web", &m->users.web, c->sandbox.web_user);
+		if (c->https.listen.n > 0)
+			warn_of_fallback(
+			    "keeper", &m->users.keeper, c->sandbox.keeper_user);
 		warn_of_fallback(
 		    "store", &m->users.store, c->sandbox.store_user);
 	}
@@ -338,13 +350,14 @@ open_listeners(struct monitor *m, struct err *e)
 {
 	struct listeners inherited = m->listeners;
 
-	if (listeners_open(
-		&inherited, &m->config.http.listen, &m->listeners, e) != 0) {
+	if (listeners_open(&inherited, &m->config.http.listen,
+		&m->config.https.listen, &m->listeners, e) != 0) {
 		listeners_clear(&inherited);
 		return -1;
 	}
 	if (m->listeners.n == 0)
-		return err_set(e, "[http] listen names no address");
+		return err_set(e, "neither [http] listen nor [https] listen "
+				  "names an address");
 	return 0;
 }
 
@@ -366,6 +379,8 @@ start(struct monitor *m, struct err *e)
 	loop_wake_at(&m->loop, 1);
 	store = child_new(m, IPC_STORE, 0);
 	child_start(store);
+	if (monitor_set_keepers(m, e) != 0)
+		return -1;
 	return monitor_new_workers(m, e);
 }
 
@@ -375,6 +390,7 @@ clear(struct monitor *m)
 	if (m->socket_fd >= 0)
 		(void)unlink(m->config.spool.socket);
 	listeners_clear(&m->listeners);
+	pairs_clear(&m->pairs);
 	notify_close(&m->notify);
 	fd_close(&m->signals.fd);
 	fd_close(&m->self_fd);

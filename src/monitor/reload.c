@@ -25,6 +25,8 @@
 
 /* Descriptors that a worker has beside its connections. */
 #define WORKER_OWN_FDS 96
+/* A keeper that is not wanted any more has nothing to finish. */
+#define KEEPER_GRACE_MS 2000
 
 /* Zeroed memory that workers share, and the key of what is in it. */
 static int
@@ -90,6 +92,41 @@ monitor_new_workers(struct monitor *m, struct err *e)
 	return 0;
 }
 
+/* One that has not started yet needs no farewell. */
+static void
+stop_keepers_from(struct monitor *m, size_t first)
+{
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->role == IPC_KEEPER && c->state != CHILD_FREE &&
+		    c->index >= first)
+			child_stop(c, KEEPER_GRACE_MS);
+	}
+}
+
+int
+monitor_set_keepers(struct monitor *m, struct err *e)
+{
+	size_t wanted =
+	    m->listeners.n_https > 0 ? (size_t)m->config.https.keepers : 0;
+	size_t n = children_count(m, IPC_KEEPER, CHILD_WAITING, CHILD_READY);
+
+	stop_keepers_from(m, wanted);
+	for (; n < wanted; n++) {
+		struct child *c = child_new(m, IPC_KEEPER, (uint16_t)n);
+
+		if (c == NULL)
+			return err_set(e, "too many keepers");
+		child_start(c);
+	}
+	if (wanted > 0)
+		pairs_look_now(m);
+	else
+		pairs_clear(&m->pairs);
+	return 0;
+}
+
 /* Keys that a running daemon cannot change, and where they are. */
 static const struct {
 	const char *section, *key;
@@ -97,6 +134,7 @@ static const struct {
     {"spool", "directory"},
     {"spool", "socket"},
     {"sandbox", "sandbox"},
+    {"sandbox", "keeper_user"},
     {"sandbox", "store_user"},
     {"postal", "mode"},
 };
@@ -140,6 +178,8 @@ take_over(struct config *now, const struct config *new)
 	now->sandbox.sandbox = kept.sandbox.sandbox;
 	memcpy(now->sandbox.store_user, kept.sandbox.store_user,
 	    sizeof(now->sandbox.store_user));
+	memcpy(now->sandbox.keeper_user, kept.sandbox.keeper_user,
+	    sizeof(now->sandbox.keeper_user));
 	now->postal = kept.postal;
 }
 
@@ -151,7 +191,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	struct ipc_store_settings settings;
 
 	if (users_find(new, &users, e) != 0 ||
-	    listeners_open(&m->listeners, &new->http.listen, &next, e) != 0)
+	    listeners_open(&m->listeners, &new->http.listen, &new->https.listen,
+		&next, e) != 0)
 		return -1;
 	say_what_needs_restart(&m->config, new);
 	take_over(&m->config, new);
@@ -171,6 +212,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	}
 	m->generation++;
 	m->reloading = true;
+	if (monitor_set_keepers(m, e) != 0)
+		return -1;
 	return monitor_new_workers(m, e);
 }
 

@@ -22,6 +22,7 @@ int
 users_find(const struct config *c, struct users *u, struct err *e)
 {
 	if (config_user_find(c->sandbox.web_user, &u->web, e) != 0 ||
+	    config_user_find(c->sandbox.keeper_user, &u->keeper, e) != 0 ||
 	    config_user_find(c->sandbox.store_user, &u->store, e) != 0 ||
 	    config_user_find(c->forwarder.user, &u->forwarder, e) != 0)
 		return -1;

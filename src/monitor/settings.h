@@ -10,7 +10,7 @@
 
 /* The users of the roles, found before anything is started. */
 struct users {
-	struct config_user web, store, forwarder;
+	struct config_user web, keeper, store, forwarder;
 };
 
 /* -1 when one that tracker.conf names does not exist. */
@@ -19,7 +19,7 @@ int users_find(const struct config *c, struct users *u, struct err *e);
 /* Networks of trusted proxies as records; borrowed by the web settings. */
 #define SETTINGS_TRUSTED_SIZE (CONFIG_TRUSTED_MAX * 17)
 
-/* index and n_listeners are filled in by the caller, for each worker. */
+/* index, keys and numbers of listeners are filled in by the caller, for each worker. */
 struct ipc_web_settings settings_for_web(const struct config *c,
     unsigned int workers, uint8_t trusted[SETTINGS_TRUSTED_SIZE]);
 

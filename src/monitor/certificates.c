@@ -1,0 +1,274 @@
+/*
+ * certificates.c - the directory of certificates and keys, watched
+ *
+ * Runs in the monitor, as root: what lies in the directory may belong to an
+ * ACME user. So nothing but regular files is opened, of a limited size, and
+ * what is in them is not looked at here.
+ */
+#include "monitor/certificates.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "ipc/message.h"
+
+static const struct {
+	const char *name;
+	off_t most;
+} files[CERTIFICATE_FILES] = {
+    [CERTIFICATE_CHAIN] = {"fullchain.pem", IPC_CHAIN_FILE_MAX},
+    [CERTIFICATE_KEY] = {"privkey.pem", IPC_KEY_FILE_MAX},
+};
+
+/* --- copies ------------------------------------------------------------ */
+
+static int
+copy_bytes(int from, int to, off_t size, struct err *e)
+{
+	off_t left = size;
+
+	while (left > 0) {
+		ssize_t n = sendfile(to, from, NULL, (size_t)left);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(e, "cannot be copied");
+		if (n == 0)
+			return err_set(e, "changed while it was copied");
+		left -= n;
+	}
+	if (fcntl(to, F_ADD_SEALS,
+		F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+		return err_errno(e, "cannot be sealed");
+	return 0;
+}
+
+/* A sealed copy in *copy. Owner: the caller. */
+static int
+copy_file(int dir, int which, int *copy, struct err *e)
+{
+	struct stat st;
+	int from;
+	int failed = -1;
+
+	*copy = -1;
+	if (fstatat(dir, files[which].name, &st, 0) != 0)
+		return err_errno(e, "%s", files[which].name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, "%s is no file", files[which].name);
+	from = openat(dir, files[which].name,
+	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (from < 0 || fstat(from, &st) != 0)
+		(void)err_errno(e, "cannot be opened");
+	else if (!S_ISREG(st.st_mode) || st.st_size > files[which].most)
+		(void)err_set(
+		    e, "has more than %d bytes", (int)files[which].most);
+	else if ((*copy = memfd_create("postal-tracker-certificate",
+		      MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)
+		(void)err_errno(e, "cannot be copied");
+	else
+		failed = copy_bytes(from, *copy, st.st_size, e);
+	fd_close(&from);
+	if (failed == 0)
+		return 0;
+	fd_close(copy);
+	return err_prefix(e, "%s", files[which].name);
+}
+
+static void
+report(const struct certificate *c, int dir,
+    const struct certificates_found *found)
+{
+	int copies[CERTIFICATE_FILES] = {-1, -1};
+	struct err e = {0};
+
+	for (int i = 0; i < CERTIFICATE_FILES; i++) {
+		if (copy_file(dir, i, &copies[i], &e) == 0)
+			continue;
+		fd_close(&copies[CERTIFICATE_CHAIN]);
+		found->unreadable(found->owner, c->name, &e);
+		return;
+	}
+	found->changed(found->owner, c->name, copies[CERTIFICATE_CHAIN],
+	    copies[CERTIFICATE_KEY]);
+}
+
+/* --- what changed ------------------------------------------------------ */
+
+static struct file_mark
+mark_of(int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, 0) != 0)
+		return (struct file_mark){.there = false};
+	return (struct file_mark){.there = true,
+	    .device = st.st_dev,
+	    .inode = st.st_ino,
+	    .size = st.st_size,
+	    .changed = st.st_ctim};
+}
+
+static bool
+same_mark(const struct file_mark *a, const struct file_mark *b)
+{
+	return a->there == b->there &&
+	       (!a->there || (a->device == b->device && a->inode == b->inode &&
+				 a->size == b->size &&
+				 a->changed.tv_sec == b->changed.tv_sec &&
+				 a->changed.tv_nsec == b->changed.tv_nsec));
+}
+
+static bool
+same_marks(const struct file_mark *a, const struct file_mark *b)
+{
+	return same_mark(&a[CERTIFICATE_CHAIN], &b[CERTIFICATE_CHAIN]) &&
+	       same_mark(&a[CERTIFICATE_KEY], &b[CERTIFICATE_KEY]);
+}
+
+/* The place of a name, or where it would be. */
+static size_t
+place_of(const struct certificates *c, const char *name, bool *there)
+{
+	size_t low = 0, high = c->n;
+
+	*there = false;
+	while (low < high && !*there) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(c->list[middle].name, name);
+
+		if (order == 0)
+			*there = true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return high;
+}
+
+/* NULL: too many, or no memory; tried again at the next look. */
+static struct certificate *
+entry_of(struct certificates *c, const char *name,
+    const struct certificates_found *found)
+{
+	bool there;
+	size_t i = place_of(c, name, &there);
+	char *copy;
+
+	if (there)
+		return &c->list[i];
+	if (c->n == CERTIFICATES_MAX) {
+		if (!c->too_many)
+			found->too_many(found->owner);
+		c->too_many = true;
+		return NULL;
+	}
+	copy = strdup(name);
+	if (copy == NULL)
+		return NULL;
+	memmove(&c->list[i + 1], &c->list[i], (c->n - i) * sizeof(c->list[0]));
+	c->list[i] = (struct certificate){.name = copy};
+	c->n++;
+	return &c->list[i];
+}
+
+static void
+look_at(struct certificates *c, int parent, const char *name, bool at_once,
+    const struct certificates_found *found)
+{
+	int dir = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct file_mark now[CERTIFICATE_FILES];
+	struct certificate *entry = NULL;
+
+	if (dir < 0)
+		return;
+	for (int i = 0; i < CERTIFICATE_FILES; i++)
+		now[i] = mark_of(dir, files[i].name);
+	if (now[CERTIFICATE_CHAIN].there || now[CERTIFICATE_KEY].there)
+		entry = entry_of(c, name, found);
+	if (entry != NULL) {
+		bool settled = at_once || same_marks(entry->seen, now);
+
+		entry->present = true;
+		memcpy(entry->seen, now, sizeof(now));
+		if (settled && !same_marks(entry->tried, now)) {
+			memcpy(entry->tried, now, sizeof(now));
+			report(entry, dir, found);
+		}
+	}
+	fd_close(&dir);
+}
+
+static void
+forget_absent(struct certificates *c, const struct certificates_found *found)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		struct certificate *entry = &c->list[i];
+
+		if (entry->present) {
+			c->list[kept++] = *entry;
+			continue;
+		}
+		found->gone(found->owner, entry->name);
+		free(entry->name);
+		c->too_many = false;
+	}
+	c->n = kept;
+}
+
+int
+certificates_look(struct certificates *c, const char *directory, bool at_once,
+    const struct certificates_found *found, struct err *e)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return err_errno(e, "%s", directory);
+	if (c->list == NULL)
+		c->list = calloc(CERTIFICATES_MAX, sizeof(c->list[0]));
+	if (c->list == NULL) {
+		(void)closedir(dir);
+		return err_errno(e, "%s", directory);
+	}
+	for (size_t i = 0; i < c->n; i++)
+		c->list[i].present = false;
+	errno = 0;
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] != '.' &&
+		    (entry->d_type == DT_DIR || entry->d_type == DT_LNK ||
+			entry->d_type == DT_UNKNOWN))
+			look_at(c, dirfd(dir), entry->d_name, at_once, found);
+		errno = 0;
+	}
+	if (errno != 0) {
+		(void)err_errno(e, "%s", directory);
+		(void)closedir(dir);
+		return -1;
+	}
+	(void)closedir(dir);
+	forget_absent(c, found);
+	return 0;
+}
+
+void
+certificates_clear(struct certificates *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->list[i].name);
+	free(c->list);
+	*c = (struct certificates){.list = NULL};
+}

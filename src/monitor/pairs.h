@@ -1,0 +1,101 @@
+/*
+ * pairs.h - which pairs of chain and key there are, and who has them
+ *
+ * A pair gets a number that is never used again. It is offered to the keepers,
+ * one after another; when all of them have taken it, web workers get its
+ * chain, and the pair of the same name that they had before is retired: they
+ * forget it, and some seconds later the keepers do. The monitor keeps the
+ * memory files of all pairs that live, for roles that start later.
+ */
+#ifndef MONITOR_PAIRS_H
+#define MONITOR_PAIRS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "monitor/certificates.h"
+
+enum pair_state {
+	PAIR_OFFERED, /* not all keepers have answered */
+	PAIR_SERVED,
+	PAIR_RETIRED, /* keepers still have it */
+};
+
+struct pair {
+	uint32_t id;
+	enum pair_state state;
+	char *name;
+	int chain_fd, key_fd;
+	uint64_t retirement; /* counts; the order in which pairs retired */
+	uint64_t drop_at_ms;
+};
+
+/* Zero-initialized by the owner. */
+struct pairs {
+	struct certificates directory;
+	struct pair *list; /* by rising id; IPC_PAIRS_MAX places */
+	size_t n;
+	uint32_t last_id;
+	uint64_t last_retirement;
+	uint32_t version;     /* of what web workers serve */
+	uint64_t dirty_at_ms; /* something was not published since; 0 */
+	uint64_t next_look_ms;
+	bool look_at_once; /* do not wait until files settle */
+	bool none_was_said;
+	char last_error[256]; /* of the directory; said once */
+};
+
+/* What the monitor knows of a role in this. */
+struct pairs_of_role {
+	uint32_t sent;	   /* the highest number */
+	uint32_t awaiting; /* keeper: the one to be answered; 0: none */
+	uint64_t awaiting_since_ms;
+	bool connected;	      /* keeper: has all, and channels to the workers */
+	uint64_t retirements; /* web: told of so many */
+	uint32_t version;     /* web: told that this is complete */
+};
+
+struct monitor;
+struct child;
+union ipc_body;
+/* A name, fit for the log. */
+#define PAIRS_SHOWN 300
+
+/* Looks at the directory, now. At the start, and after a reload. */
+void pairs_look_now(struct monitor *m);
+/* A keeper or web worker was started. */
+void pairs_child_started(struct child *c);
+/* There is room again in its channel. */
+void pairs_child_writable(struct child *c);
+/* PAIR_RESULT */
+void pairs_result(struct child *keeper, const union ipc_body *body);
+/* Looks, publishes, drops what is due; when next, 0: never. */
+uint64_t pairs_due(struct monitor *m);
+/* HTTPS is off, or the end. */
+void pairs_clear(struct pairs *p);
+
+/* Between pairs.c and pairs_watch.c. */
+
+const char *pairs_shown(const char *name, char text[PAIRS_SHOWN]);
+/* NULL: none of this name in this state. */
+struct pair *pairs_find(
+    struct pairs *p, const char *name, enum pair_state state);
+size_t pairs_count(const struct pairs *p, enum pair_state state);
+/* What is served changed, or the set is to be looked through again. */
+void pairs_note_change(struct monitor *m);
+/* Takes it from the keepers, and off the list. */
+void pairs_drop(struct monitor *m, struct pair *pair);
+/* Takes it from the web workers, at the next publication. */
+void pairs_retire(struct monitor *m, struct pair *pair);
+void pairs_say_refused(struct monitor *m, const char *name, const char *why);
+/* Gives keepers what they do not have. */
+void pairs_feed(struct monitor *m);
+/* Serves what all keepers have; the one of this name before it retires. */
+void pairs_promote(struct monitor *m);
+/* Makes what is served the set of all web workers. */
+void pairs_publish(struct monitor *m);
+/* What answers PAIR_KEY has so long. */
+#define PAIRS_ANSWER_WITHIN_MS 10000
+
+#endif
