@@ -450,6 +450,7 @@ step(struct web *w, struct conn *c)
 		keepers_want(w, c);
 		return false;
 	case TLS_OPEN:
+	case TLS_CLOSED: /* done, and the client has left again */
 		if (c->out_len == 0)
 			finish_handshake(w, c);
 		return false;

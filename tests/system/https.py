@@ -110,3 +110,33 @@ class Https:
 
     def wait_counter(self, name, least=1):
         wait_for(lambda: self.counters()[name] >= least, name)
+
+
+class ByHand:
+    """A client whose bytes the test sends itself."""
+
+    def __init__(self, sock, name="ec.example", piece=None):
+        ctx = context(maximum_version=ssl.TLSVersion.TLSv1_2)
+        self.sock = sock
+        self.piece = piece  # bytes a segment; None: all at once
+        self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = ctx.wrap_bio(self.into, self.out, server_hostname=name)
+
+    def send(self):
+        data = self.out.read()
+        step = self.piece or max(len(data), 1)
+        for at in range(0, len(data), step):
+            self.sock.sendall(data[at:at + step])
+
+    def run(self, call, *args):
+        """Calls until it needs no more bytes of the server."""
+        while True:
+            try:
+                result = call(*args)
+                self.send()
+                return result
+            except ssl.SSLWantReadError:
+                self.send()
+                data = self.sock.recv(65536)
+                assert data, "closed"
+                self.into.write(data)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import WAIT_SECONDS, wait_for
-from https import EC, RSA, Https, context, make_pair, openssl
+from https import EC, RSA, ByHand, Https, context, make_pair, openssl
 
 SUITES = {
     "ec.example": [
@@ -79,21 +79,21 @@ def test_pixel_click_and_the_rest_as_on_http(https):
         assert [h for h in tls.headers if h[0] not in dates] == \
             [h for h in plain.headers if h[0] not in dates]
     events = https.tracker.events()
-    assert sorted(e["type"] for e in events) == ["click"] * 2 + ["open"] * 2
+    assert sorted(e["kind"] for e in events) == ["click"] * 2 + ["open"] * 2
     assert {e["ip"] for e in events} == {"127.0.0.1"}
 
 
-def test_curl(https, work):
+def test_curl(https):
     done = subprocess.run(
         ["curl", "-sk", "--tlsv1.2", "--resolve",
          f"ec.example:{https.port}:127.0.0.1", "-w",
-         "%{http_code} %{ssl_verify_result} %{num_connects}\n", "-o", "-",
-         "--cacert", str(https.certificates / "ec" / "fullchain.pem"),
+         "%{http_code} %{num_connects}\n", "-o", "/dev/null",
+         "-o", "/dev/null",
          f"https://ec.example:{https.port}/robots.txt",
          f"https://ec.example:{https.port}/"],
         capture_output=True, text=True, check=True, timeout=60,
     )
-    assert re.findall(r"200 0 (\d)", done.stdout) == ["1", "0"], done
+    assert re.findall(r"200 (\d)", done.stdout) == ["1", "0"], done
 
 
 def test_curl_verifies_the_chain(https):
@@ -160,36 +160,12 @@ def test_a_long_redirect_to_a_slow_reader(https):
 
 def test_byte_by_byte(https):
     """Every byte of a whole connection in a segment of its own."""
-    ctx = context(maximum_version=ssl.TLSVersion.TLSv1_2)
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ctx.wrap_bio(into, out, server_hostname="ec.example")
     with https.raw() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-        def exchange(call, *args):
-            while True:
-                try:
-                    result = call(*args)
-                except ssl.SSLWantReadError:
-                    result = None
-                for byte in out.read():
-                    s.sendall(bytes([byte]))
-                if result is not None or call is client.do_handshake and \
-                        client.version() and out.pending == 0 and \
-                        client.cipher() and done():
-                    return result
-                into.write(s.recv(65536))
-
-        def done():
-            try:
-                client.do_handshake()
-                return True
-            except ssl.SSLWantReadError:
-                return False
-
-        exchange(client.do_handshake)
-        exchange(client.write, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"Hello." in exchange(client.read, 4096)
+        client = ByHand(s, piece=1)
+        client.run(client.tls.do_handshake)
+        client.run(client.tls.write, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"Hello." in client.run(client.tls.read, 4096)
 
 
 # --- certificates -----------------------------------------------------------
@@ -294,6 +270,7 @@ def test_sessions_are_resumed_by_all_workers(https, work):
     for _ in range(20):
         done = https.s_client("-servername", "ec.example", "-sess_in", saved)
         assert "Reused, TLSv1.2" in done.stdout, done.stdout
+    # Of the next second's report: those that left at once are done, too.
     wait_for(
         lambda: https.counters()["tls_resumptions_total"] == before + 20,
         "resumptions")
@@ -325,26 +302,15 @@ def test_their_close_notify_is_answered(https):
 
 def test_request_and_close_notify_at_once(https):
     """The reply comes before the good-bye that answers theirs."""
-    ctx = context(maximum_version=ssl.TLSVersion.TLSv1_2)
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ctx.wrap_bio(into, out, server_hostname="ec.example")
     for target in ("/", PICTURE, "/ctqu6f/H0zoVR7I"):
-        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = ctx.wrap_bio(into, out, server_hostname="ec.example")
         with https.raw() as s:
-            while True:
-                try:
-                    client.do_handshake()
-                    break
-                except ssl.SSLWantReadError:
-                    s.sendall(out.read())
-                    into.write(s.recv(65536))
-            s.sendall(out.read())
-            client.write(
+            client = ByHand(s)
+            client.run(client.tls.do_handshake)
+            client.tls.write(
                 f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             with pytest.raises(ssl.SSLWantReadError):
-                client.unwrap()
-            s.sendall(out.read())
+                client.tls.unwrap()
+            client.send()
             s.shutdown(socket.SHUT_WR)
             got = b""
             while True:
@@ -518,6 +484,8 @@ def test_a_keeper_that_does_not_answer(make_https):
     https = make_https(settings=HURRIED)
     pid = https.tracker.roles()["keeper[0]"]
     with https.connect() as c:
+        c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert c.reply().body == b"Hello."
         os.kill(pid, signal.SIGSTOP)
         try:
             with pytest.raises((ssl.SSLError, OSError)):
@@ -588,17 +556,20 @@ def test_half_open_handshakes_do_not_slow_others(make_https):
 
 
 def resident_kb(https):
+    """Memory of the workers' own; the sessions that they share is not."""
     total = 0
     for name, pid in https.tracker.roles().items():
         if name.startswith("web"):
             with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-                total += int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+                total += int(re.search(r"RssAnon:\s+(\d+)", f.read())[1])
     return total
 
 
 def test_memory_of_idle_connections(make_https):
     https = make_https(settings={
         "clients": {"max_connections_per_address": "5000"}})
+    for _ in range(20):
+        https.get("/")
     before = resident_kb(https)
     held = []
     for _ in range(1000):
