@@ -12,6 +12,9 @@
 #include "keeper/internal.h"
 #include "tls/pem.h"
 
+/* Several times what decoding and a signature use. */
+#define STACK_WIPED 65536
+
 void
 keeper_key_init(void)
 {
@@ -204,6 +207,18 @@ decode(struct span der, const struct tls_public_key *public, struct err *e)
 	return k;
 }
 
+/*
+ * What the functions that we called left on the stack; and the dynamic linker,
+ * which saves the vector registers there when it binds one, with what a copy
+ * of the key had put into them.
+ */
+static void __attribute__((noinline)) wipe_stack(void)
+{
+	uint8_t below[STACK_WIPED];
+
+	explicit_bzero(below, sizeof(below));
+}
+
 struct keeper_key *
 keeper_key_new(
     struct span pem, const struct tls_public_key *public, struct err *e)
@@ -227,5 +242,6 @@ keeper_key_new(
 		k = decode(der, public, e);
 	explicit_bzero(memory, pem.len + 1);
 	free(memory);
+	wipe_stack();
 	return k;
 }

@@ -211,18 +211,23 @@ look_at(struct certificates *c, int parent, const char *name, bool at_once,
 }
 
 static void
-forget_absent(struct certificates *c, const struct certificates_found *found)
+forget_absent(struct certificates *c, bool at_once,
+    const struct certificates_found *found)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
 		struct certificate *entry = &c->list[i];
 
-		if (entry->present) {
+		if (entry->present || (!at_once && !entry->missed)) {
+			entry->missed = !entry->present;
 			c->list[kept++] = *entry;
 			continue;
 		}
-		found->gone(found->owner, entry->name);
+		/* Not one that nobody was told of. */
+		if (entry->tried[CERTIFICATE_CHAIN].there ||
+		    entry->tried[CERTIFICATE_KEY].there)
+			found->gone(found->owner, entry->name);
 		free(entry->name);
 		c->too_many = false;
 	}
@@ -260,7 +265,7 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 		return -1;
 	}
 	(void)closedir(dir);
-	forget_absent(c, found);
+	forget_absent(c, at_once, found);
 	return 0;
 }
 

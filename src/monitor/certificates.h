@@ -35,6 +35,7 @@ struct certificate {
 	struct file_mark seen[CERTIFICATE_FILES];  /* at the last look */
 	struct file_mark tried[CERTIFICATE_FILES]; /* when they were copied */
 	bool present;				   /* in this look */
+	bool missed;				   /* in the look before */
 };
 
 /* Zero-initialized by the owner. */
@@ -60,7 +61,8 @@ struct certificates_found {
 
 /*
  * Looks at all names. A change is reported once it looks the same twice in a
- * row, because two files are not replaced at one moment; at_once: right away.
+ * row, because two files, or a directory, are not replaced at one moment;
+ * at_once: right away.
  * -1: the directory cannot be read; nothing is reported then.
  */
 int certificates_look(struct certificates *c, const char *directory,

@@ -290,6 +290,7 @@ bury(struct child *c, int status)
 	else
 		log_err("died role=%s[%u] pid=%d cause=\"%s\"",
 		    ipc_role_name(c->role), c->index, (int)c->pid, cause);
+	pairs_child_ended(c);
 	c->pid = 0;
 	c->instance = 0;
 	c->kill_at_ms = 0;

@@ -266,25 +266,11 @@ refuse_unnamed(const struct listeners *have,
 	return 0;
 }
 
+/* That none is named twice was seen to when the configuration was read. */
 static int
-refuse_both(const struct config_endpoints *http,
+refuse_too_many(const struct config_endpoints *http,
     const struct config_endpoints *https, struct err *e)
 {
-	char shown[ENDPOINT_TEXT_SIZE];
-
-	for (size_t i = 0; i < https->n; i++)
-		for (size_t j = 0; j < http->n; j++) {
-			const struct endpoint *a = &https->list[i];
-			const struct endpoint *b = &http->list[j];
-
-			if (a->port != b->port ||
-			    !addr_equal(&a->addr, &b->addr))
-				continue;
-			endpoint_format(a, shown);
-			return err_set(e,
-			    "%s is in [http] listen and in [https] listen",
-			    shown);
-		}
 	if (http->n + https->n > CONFIG_LISTEN_MAX)
 		return err_set(e,
 		    "[http] listen and [https] listen together name more than "
@@ -326,7 +312,7 @@ listeners_open(struct listeners *have, const struct config_endpoints *http,
 	size_t n_http;
 
 	listeners_init(next);
-	if (refuse_both(http, https, e) != 0 ||
+	if (refuse_too_many(http, https, e) != 0 ||
 	    refuse_unnamed(have, http, https, e) != 0)
 		return -1;
 	for (size_t i = 0; i < http->n; i++)

@@ -21,6 +21,8 @@ pairs_shown(const char *name, char text[PAIRS_SHOWN])
 	return log_escape(span_of(name), text, PAIRS_SHOWN);
 }
 
+#define DEATHS_MOST 2
+
 /* --- the list ---------------------------------------------------------- */
 
 static struct pair *
@@ -224,6 +226,8 @@ connect_keeper(struct child *keeper)
 	struct monitor *m = keeper->monitor;
 
 	keeper->pairs.connected = true;
+	log_debug("complete role=keeper[%u] pid=%d pairs=%zu", keeper->index,
+	    (int)keeper->pid, m->pairs.n);
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
 		if (child_is_worker(&m->children[i]))
 			connect_worker(&m->children[i], keeper);
@@ -333,7 +337,7 @@ refuse(struct monitor *m, struct pair *pair, struct span reason)
 	(void)span_to_text(span_of(text + 1), why, sizeof(why));
 	pairs_say_refused(m, pair->name, why);
 	pairs_drop(m, pair);
-	pairs_note_change(m);
+	loop_wake_at(&m->loop, m->loop.now_ms);
 }
 
 void
@@ -369,8 +373,9 @@ tell_or_feed(struct child *c)
 	if (c->role == IPC_KEEPER)
 		feed_keeper(c);
 	/* The first set is complete, unless there is something already. */
-	else if (p->version > 0 && (pairs_count(p, PAIR_SERVED) > 0 ||
-				       pairs_count(p, PAIR_OFFERED) == 0))
+	else if (c->role == IPC_WEB && p->version > 0 &&
+		 (pairs_count(p, PAIR_SERVED) > 0 ||
+		     pairs_count(p, PAIR_OFFERED) == 0))
 		tell_worker(c);
 }
 
@@ -384,12 +389,25 @@ pairs_child_started(struct child *c)
 	tell_or_feed(c);
 }
 
+/* A pair that a keeper dies of twice is not offered a third time. */
+void
+pairs_child_ended(struct child *c)
+{
+	struct monitor *m = c->monitor;
+	struct pair *pair = find_id(&m->pairs, c->pairs.awaiting);
+
+	if (c->role != IPC_KEEPER || c->pairs.awaiting == 0 || pair == NULL)
+		return;
+	if (++pair->deaths >= DEATHS_MOST && pair->state == PAIR_OFFERED)
+		refuse(m, pair, span_of("the keeper dies of it"));
+}
+
 void
 pairs_child_writable(struct child *c)
 {
 	if (loop_change(&c->monitor->loop, &c->watch, EPOLLIN) != 0)
 		child_kill(c);
-	else if (child_is_running(c) && (c->role & (IPC_KEEPER | IPC_WEB)) != 0)
+	else if (child_is_running(c))
 		tell_or_feed(c);
 }
 

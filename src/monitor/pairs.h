@@ -27,6 +27,7 @@ struct pair {
 	enum pair_state state;
 	char *name;
 	int chain_fd, key_fd;
+	unsigned int deaths; /* of keepers that were reading it */
 	uint64_t retirement; /* counts; the order in which pairs retired */
 	uint64_t drop_at_ms;
 };
@@ -66,6 +67,8 @@ union ipc_body;
 void pairs_look_now(struct monitor *m);
 /* A keeper or web worker was started. */
 void pairs_child_started(struct child *c);
+/* It ended. */
+void pairs_child_ended(struct child *c);
 /* There is room again in its channel. */
 void pairs_child_writable(struct child *c);
 /* PAIR_RESULT */

@@ -45,7 +45,6 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 	}
 	p->last_id++;
 	p->list[p->n++] = pair;
-	pairs_note_change(m);
 }
 
 static void

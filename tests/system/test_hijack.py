@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import PEER, TRACKER
+from conftest import PEER, TRACKER, free_port
 
 INJECT = os.path.join(os.path.dirname(PEER), "inject")
 
@@ -32,14 +32,18 @@ FORBIDDEN = {
 }
 ONLY_WEB = {"creat": 85, "openat": 257, "unlink": 87, "rename": 82}
 CASES = [("store[0]", n) for n in FORBIDDEN] + [
-    ("web[0]", n) for n in FORBIDDEN | ONLY_WEB
+    (role, n) for role in ("web[0]", "keeper[0]")
+    for n in FORBIDDEN | ONLY_WEB
 ]
 
 
 @pytest.fixture
 def victim(make_tracker):
     """A daemon whose roles may die: a fresh one restarts them at once."""
-    t = make_tracker({"http": {"workers": "1"}})
+    t = make_tracker({
+        "http": {"workers": "1"},
+        "https": {"listen": f"127.0.0.1:{free_port()}"},
+    })
     t.may_die = True
     return t.start()
 

@@ -1,0 +1,257 @@
+/*
+ * monitor_certificates_test.c - what the look at the directory reports
+ */
+#include "tests/unit/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ipc/message.h"
+#include "monitor/certificates.h"
+
+static char directory[] = "/tmp/certificates-test.XXXXXX";
+static struct certificates c;
+/* What was reported since the last look, a word each. */
+static char report[4096];
+
+static void
+note(const char *what, const char *name)
+{
+	size_t len = strlen(report);
+
+	(void)snprintf(report + len, sizeof(report) - len, "%s%s:%s",
+	    len > 0 ? " " : "", what, name);
+}
+
+/* Sealed: the same bytes for ever. */
+static void
+expect_sealed(int fd)
+{
+	char byte;
+
+	assert_true(fd >= 0);
+	assert_true((fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE) != 0);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	assert_int_equal(write(fd, "x", 1), -1);
+	(void)close(fd);
+}
+
+static void
+changed(void *owner, const char *name, int chain_fd, int key_fd)
+{
+	(void)owner;
+	expect_sealed(chain_fd);
+	expect_sealed(key_fd);
+	note("changed", name);
+}
+
+static void
+unreadable(void *owner, const char *name, const struct err *e)
+{
+	(void)owner;
+	note("unreadable", name);
+	note("", e->text);
+}
+
+static void
+gone(void *owner, const char *name)
+{
+	(void)owner;
+	note("gone", name);
+}
+
+static void
+too_many(void *owner)
+{
+	(void)owner;
+	note("too many", "");
+}
+
+static const char *
+look(bool at_once)
+{
+	const struct certificates_found found = {
+	    NULL, changed, unreadable, gone, too_many};
+	struct err e;
+
+	report[0] = '\0';
+	assert_int_equal(
+	    certificates_look(&c, directory, at_once, &found, &e), 0);
+	return report;
+}
+
+static const char *
+path(const char *name)
+{
+	static char text[512];
+
+	(void)snprintf(text, sizeof(text), "%s/%s", directory, name);
+	return text;
+}
+
+static void
+put(const char *name, const char *bytes)
+{
+	FILE *f = fopen(path(name), "we");
+
+	assert_non_null(f);
+	(void)fputs(bytes, f);
+	(void)fclose(f);
+}
+
+static void
+run(const char *command)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text), "cd %s && %s", directory, command);
+	/* A test's own words. NOLINTNEXTLINE(cert-env33-c) */
+	assert_int_equal(system(text), 0);
+}
+
+static void
+make_pair(const char *name, const char *bytes)
+{
+	char file[300];
+
+	(void)mkdir(path(name), 0700);
+	(void)snprintf(file, sizeof(file), "%s/fullchain.pem", name);
+	put(file, bytes);
+	(void)snprintf(file, sizeof(file), "%s/privkey.pem", name);
+	put(file, bytes);
+}
+
+static void
+test_comes_and_goes(void **state)
+{
+	(void)state;
+	assert_string_equal(look(true), "");
+	make_pair("b", "one");
+	/* Not before it looks the same twice; then once. */
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:b");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(true), "");
+	make_pair("a", "one");
+	assert_string_equal(look(true), "changed:a");
+	/* Of the same size, in the same place. */
+	put("b/privkey.pem", "two");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:b");
+	run("rm -r a");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "gone:a");
+	/* Away for a moment only. */
+	run("mv b x");
+	assert_string_equal(look(false), "");
+	run("mv x b");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "");
+	run("rm -r b");
+	assert_string_equal(look(true), "gone:b");
+}
+
+/* As certbot: live/<name>/ of links, which are replaced one by one. */
+static void
+test_links(void **state)
+{
+	(void)state;
+	run("mkdir ../$(basename $PWD).archive && cd ../*.archive && "
+	    "echo 1 > c1 && echo 1 > k1 && echo 2 > c2 && echo 2 > k2");
+	run("mkdir n && ln -s ../../$(basename $PWD).archive/c1 "
+	    "n/fullchain.pem "
+	    "&& ln -s ../../$(basename $PWD).archive/k1 n/privkey.pem");
+	assert_string_equal(look(true), "changed:n");
+	run("ln -sf ../../$(basename $PWD).archive/k2 n/privkey.pem");
+	assert_string_equal(look(false), "");
+	run("ln -sf ../../$(basename $PWD).archive/c2 n/fullchain.pem");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:n");
+	/* The directory may be a link too. */
+	run("ln -s n linked");
+	assert_string_equal(look(true), "changed:linked");
+	run("rm -r n linked ../$(basename $PWD).archive");
+	(void)look(true);
+}
+
+static void
+test_what_is_no_pair(void **state)
+{
+	(void)state;
+	put("README", "certbot puts it there");
+	run("mkdir empty .hidden && echo 1 > .hidden/fullchain.pem");
+	assert_string_equal(look(true), "");
+	run("mkdir half && echo 1 > half/fullchain.pem");
+	assert_string_equal(look(true),
+	    "unreadable:half :privkey.pem: No such file or directory");
+	assert_string_equal(look(true), "");
+	run("mkfifo half/privkey.pem");
+	assert_string_equal(
+	    look(true), "unreadable:half :privkey.pem is no file");
+	run("rm half/privkey.pem && ln -s /dev/zero half/privkey.pem");
+	assert_string_equal(
+	    look(true), "unreadable:half :privkey.pem is no file");
+	run("rm half/privkey.pem && head -c 16385 /dev/zero > "
+	    "half/privkey.pem");
+	assert_string_equal(look(true),
+	    "unreadable:half :privkey.pem: has more than 16384 bytes");
+	run("head -c 16384 /dev/zero > half/privkey.pem");
+	assert_string_equal(look(true), "changed:half");
+	run("rm -r half empty .hidden README");
+	assert_string_equal(look(true), "gone:half");
+}
+
+static void
+test_too_many(void **state)
+{
+	(void)state;
+	run("mkdir one && echo 1 > one/fullchain.pem && "
+	    "for i in $(seq 2000); do ln -s one $i; done");
+	(void)look(true);
+	assert_non_null(strstr(report, "unreadable:"));
+	assert_int_equal(c.n, CERTIFICATES_MAX);
+	run("rm -r *");
+	(void)look(true);
+	assert_int_equal(c.n, 0);
+}
+
+static void
+test_no_directory(void **state)
+{
+	const struct certificates_found found = {
+	    NULL, changed, unreadable, gone, too_many};
+	struct err e;
+
+	(void)state;
+	make_pair("a", "one");
+	assert_string_equal(look(true), "changed:a");
+	/* Not reachable is not empty. */
+	assert_int_equal(
+	    certificates_look(&c, "/nonexistent", true, &found, &e), -1);
+	assert_string_equal(e.text, "/nonexistent: No such file or directory");
+	assert_int_equal(c.n, 1);
+	run("rm -r a");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_comes_and_goes),
+	    cmocka_unit_test(test_links),
+	    cmocka_unit_test(test_what_is_no_pair),
+	    cmocka_unit_test(test_too_many),
+	    cmocka_unit_test(test_no_directory),
+	};
+	int failed;
+
+	if (mkdtemp(directory) == NULL)
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	certificates_clear(&c);
+	(void)rmdir(directory);
+	return failed;
+}
