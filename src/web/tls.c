@@ -345,19 +345,51 @@ tls_time_out(struct web *w, struct conn *c)
 		tls_lose(w, c);
 }
 
-bool
-tls_make_room(struct web *w)
+/* The one that has waited longest for its client; NULL: none does. */
+static struct conn *
+find_oldest(const struct web *w)
 {
-	uint64_t young = w->loop.now_ms + w->settings.handshake_timeout_ms;
 	struct conn *c = w->https.handshakes.first;
 
 	while (c != NULL && waits_for_keeper(c))
 		c = c->next;
-	if (c == NULL || c->deadline_ms + SLOW_HANDSHAKE_MS > young)
+	return c;
+}
+
+/* From when on it may make room for others. */
+static uint64_t
+slow_from_ms(const struct web *w, const struct conn *c)
+{
+	return c->deadline_ms + SLOW_HANDSHAKE_MS -
+	       w->settings.handshake_timeout_ms;
+}
+
+bool
+tls_make_room(struct web *w)
+{
+	struct conn *c = find_oldest(w);
+
+	if (c == NULL || slow_from_ms(w, c) > w->loop.now_ms)
 		return false;
 	w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
 	give_up(w, c, "slow, and it had to make room for others");
 	return true;
+}
+
+/* Whether those who wait in the kernel can be let in. */
+static void
+look_for_room(struct web *w)
+{
+	const struct conn *c = find_oldest(w);
+
+	if (w->https.n_handshakes >= w->settings.handshakes_max) {
+		if (c != NULL && slow_from_ms(w, c) > w->loop.now_ms)
+			loop_wake_at(&w->loop, slow_from_ms(w, c));
+		if (c == NULL || slow_from_ms(w, c) > w->loop.now_ms)
+			return;
+	}
+	w->https.full = false;
+	web_update_listening(w);
 }
 
 /* --- handshakes -------------------------------------------------------- */
@@ -527,8 +559,6 @@ tls_after_round(struct web *w)
 		h->left = STEPS_A_ROUND;
 	}
 	keepers_flush(w);
-	if (h->full && h->n_handshakes < w->settings.handshakes_max) {
-		h->full = false;
-		web_update_listening(w);
-	}
+	if (h->full)
+		look_for_room(w);
 }
