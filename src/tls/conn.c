@@ -130,8 +130,7 @@ follow(struct tls_conn *c)
 			fail(c, tls_engine_failure(c));
 		return;
 	}
-	if (c->state == TLS_HANDSHAKE &&
-	    (s & (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0) {
+	if (c->state == TLS_HANDSHAKE && tls_engine_is_open(c)) {
 		c->open = true;
 		c->state = TLS_OPEN;
 		drop_handshake(c);
@@ -327,10 +326,12 @@ tls_feed(struct tls_conn *c, struct span bytes)
 			decide(c);
 		}
 	}
-	if (c->running && !is_over(c) && c->stash_len == 0) {
-		tls_engine_push(c, &bytes);
-		follow(c);
-	}
+	/* Once more where the handshake ended. */
+	for (int i = 0; i < 2 && c->running && !is_over(c); i++)
+		if (c->stash_len == 0 && bytes.len > 0) {
+			tls_engine_push(c, &bytes);
+			follow(c);
+		}
 	stash(c, bytes);
 }
 

@@ -387,6 +387,13 @@ tls_engine_has_output(const struct tls_conn *c)
 	return br_ssl_engine_sendrec_buf(&c->context.eng, &n) != NULL;
 }
 
+bool
+tls_engine_is_open(const struct tls_conn *c)
+{
+	return (br_ssl_engine_current_state(&c->context.eng) &
+		   (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0;
+}
+
 void
 tls_engine_push(struct tls_conn *c, struct span *bytes)
 {
@@ -396,8 +403,11 @@ tls_engine_push(struct tls_conn *c, struct span *bytes)
 
 	current = c;
 	/* In a handshake BearSSL expects its words to be on their way before
-	 * it reads on. */
-	while (bytes->len > 0 && (c->open || !tls_engine_has_output(c)) &&
+	 * it reads on. Where it ends, the caller is told so: behind it may
+	 * come a good-bye. */
+	while (bytes->len > 0 &&
+	       (c->open ||
+		   (!tls_engine_has_output(c) && !tls_engine_is_open(c))) &&
 	       (at = br_ssl_engine_recvrec_buf(e, &n)) != NULL) {
 		n = n < bytes->len ? n : bytes->len;
 		memcpy(at, bytes->p, n);

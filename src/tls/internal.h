@@ -75,6 +75,8 @@ void tls_engine_push(struct tls_conn *c, struct span *bytes);
 size_t tls_engine_take(struct tls_conn *c, uint8_t *out, size_t cap);
 /* What the engine failed of; only when it is closed. */
 struct tls_failure tls_engine_failure(const struct tls_conn *c);
+/* Whether its handshake is done. */
+bool tls_engine_is_open(const struct tls_conn *c);
 bool tls_engine_has_output(const struct tls_conn *c);
 
 #endif

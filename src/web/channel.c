@@ -24,8 +24,8 @@ web_of(struct loop_watch *watch, size_t offset)
 	return (struct web *)(void *)((char *)watch - offset);
 }
 
-static void
-stop_for(const char *reason)
+_Noreturn void
+web_stop_for(const char *reason)
 {
 	log_err("stop reason=\"%s\"", reason);
 	exit(EX_PROTOCOL);
@@ -96,7 +96,8 @@ on_store(struct loop_watch *watch, uint32_t events)
 			return;
 	}
 	if (got == IPC_BREACH)
-		stop_for("the store sent a message that is not in the table");
+		web_stop_for(
+		    "the store sent a message that is not in the table");
 	if (got == IPC_CLOSED) {
 		(void)loop_remove(&w->loop, &w->store_watch);
 		fd_close(&w->store.fd);
@@ -128,7 +129,7 @@ take_store(struct web *w, int fd)
 	w->store = (struct ipc_channel){fd, IPC_WEB, IPC_STORE};
 	w->store_watch = (struct loop_watch){fd, on_store};
 	if (loop_add(&w->loop, &w->store_watch, EPOLLIN) != 0)
-		stop_for("cannot watch the store");
+		web_stop_for("cannot watch the store");
 	ask_again(w);
 	batches_resend(w);
 }
@@ -218,6 +219,68 @@ on_stop(struct web *w, uint32_t within_ms)
 }
 
 static void
+on_channel(struct web *w, struct ipc_received *in)
+{
+	const struct ipc_channel_offer *offer = &in->body.channel;
+
+	if (offer->role == IPC_STORE)
+		take_store(w, in->fd);
+	else if (offer->role == IPC_KEEPER)
+		keepers_take(w, offer->index, in->fd);
+	else
+		web_stop_for("the monitor sent a channel to nobody");
+}
+
+static void
+on_monitor_stop(struct web *w, struct ipc_received *in)
+{
+	on_stop(w, in->body.stop.within_ms);
+}
+
+static void
+on_certificate(struct web *w, struct ipc_received *in)
+{
+	certificates_take(w, &in->body.certificate, in->fd);
+}
+
+static void
+on_pair_drop(struct web *w, struct ipc_received *in)
+{
+	certificates_drop(w, in->body.pair_drop.pair);
+}
+
+static void
+on_certificates_done(struct web *w, struct ipc_received *in)
+{
+	(void)in;
+	certificates_use(w);
+}
+
+static const struct {
+	enum ipc_type type;
+	bool https; /* only with listeners of HTTPS */
+	void (*handle)(struct web *w, struct ipc_received *in);
+} monitor_handlers[] = {
+    {IPC_STOP, false, on_monitor_stop},
+    {IPC_CHANNEL, false, on_channel},
+    {IPC_CERTIFICATE, true, on_certificate},
+    {IPC_PAIR_DROP, true, on_pair_drop},
+    {IPC_CERTIFICATES_DONE, true, on_certificates_done},
+};
+
+static void
+handle_monitor(struct web *w, struct ipc_received *in)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(monitor_handlers); i++)
+		if (monitor_handlers[i].type == in->message->type &&
+		    (!monitor_handlers[i].https || w->settings.n_https > 0)) {
+			monitor_handlers[i].handle(w, in);
+			return;
+		}
+	web_stop_for("the monitor sent a message out of order");
+}
+
+static void
 on_monitor(struct loop_watch *watch, uint32_t events)
 {
 	struct web *w = web_of(watch, offsetof(struct web, monitor_watch));
@@ -225,27 +288,20 @@ on_monitor(struct loop_watch *watch, uint32_t events)
 	enum ipc_result got;
 
 	(void)events;
-	while (
-	    (got = ipc_receive(&w->role.monitor, w->buffer, &in)) == IPC_OK) {
-		if (in.message->type == IPC_STOP)
-			on_stop(w, in.body.stop.within_ms);
-		else if (in.message->type == IPC_CHANNEL &&
-			 in.body.channel.role == IPC_STORE)
-			take_store(w, in.fd);
-		else
-			stop_for("the monitor sent a message out of order");
-	}
+	while ((got = ipc_receive(&w->role.monitor, w->buffer, &in)) == IPC_OK)
+		handle_monitor(w, &in);
 	if (got == IPC_BREACH)
-		stop_for("the monitor sent a message that is not in the "
-			 "table");
+		web_stop_for("the monitor sent a message that is not in the "
+			     "table");
 	if (got == IPC_CLOSED)
-		stop_for("the monitor is gone");
+		web_stop_for("the monitor is gone");
 }
 
 int
 channels_open(struct web *w, struct err *e)
 {
 	w->store.fd = w->store_watch.fd = -1;
+	keepers_init(w);
 	w->buffer = w->role.buffer;
 	w->scratch2 = calloc(1, IPC_RECORD_MAX);
 	w->location = calloc(3, IPC_URL_MAX);

@@ -1,5 +1,5 @@
 /*
- * conn.c - the life of a connection: accept, read, parse, wait, close
+ * conn.c - the life of a connection: read, parse, wait, close
  *
  * Runs in the web worker. Sockets are watched edge-triggered, once: a request
  * costs one recv and one send. Bytes are read into one scratch buffer; only
@@ -9,7 +9,6 @@
 #include "web/internal.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,8 +20,6 @@
 
 /* How long a peer may take to close after our last word. */
 #define CLOSING_MS 2000
-/* A head that has been arriving for so long may make room for others. */
-#define SLOW_HEAD_MS 1000
 /* At the end: how long a connection that has said nothing yet may start to. */
 #define QUIET_MS 500
 
@@ -60,8 +57,8 @@ head_take(struct web *w)
 	return h;
 }
 
-static void
-head_release(struct web *w, struct conn *c)
+void
+conn_drop_head(struct web *w, struct conn *c)
 {
 	if (c->head == NULL)
 		return;
@@ -71,8 +68,8 @@ head_release(struct web *w, struct conn *c)
 }
 
 /* There are as many buffers as connections: taking one cannot fail. */
-static void
-head_stash(struct web *w, struct conn *c, struct head *h)
+void
+conn_keep_head(struct web *w, struct conn *c, struct head *h)
 {
 	if (c->head == h || h->len == 0)
 		return;
@@ -82,8 +79,8 @@ head_stash(struct web *w, struct conn *c, struct head *h)
 	memcpy(c->head->bytes, h->bytes, h->len);
 }
 
-static struct head *
-head_of(struct web *w, struct conn *c)
+struct head *
+conn_head(struct web *w, struct conn *c)
 {
 	if (c->head != NULL)
 		return c->head;
@@ -92,9 +89,8 @@ head_of(struct web *w, struct conn *c)
 	return w->scratch;
 }
 
-/* Takes len bytes away from the front; the next request starts there. */
-static void
-head_consume(struct head *h, size_t len)
+void
+conn_consume_head(struct head *h, size_t len)
 {
 	h->len -= len;
 	if (h->len > 0)
@@ -120,8 +116,11 @@ conn_close(struct web *w, struct conn *c)
 {
 	if (c->state == CONN_FREE)
 		return;
+	if (c->state == CONN_IDLE || c->state == CONN_HEAD)
+		tls_say_bye(w, c);
+	tls_leave(w, c);
 	conn_list_remove(c);
-	head_release(w, c);
+	conn_drop_head(w, c);
 	link_release(c->link);
 	c->link = NULL;
 	w->heap_out -= c->out_len;
@@ -167,7 +166,9 @@ conn_finish(struct web *w, struct conn *c)
 		conn_close(w, c);
 		return;
 	}
-	head_release(w, c);
+	tls_say_bye(w, c);
+	tls_leave(w, c);
+	conn_drop_head(w, c);
 	(void)shutdown(c->watch.fd, SHUT_WR);
 	c->state = CONN_CLOSING;
 	conn_wait(w, c, &w->closing, CLOSING_MS);
@@ -192,86 +193,6 @@ drain(struct web *w, struct conn *c)
 	conn_close(w, c);
 }
 
-/* --- who --------------------------------------------------------------- */
-
-static bool
-is_trusted(const struct web *w, const struct addr *a)
-{
-	return networks_contain(w->trusted, w->n_trusted, a);
-}
-
-/* Counts the connection for its address; -1 when there are too many. */
-static int
-enter(struct web *w, struct conn *c)
-{
-	char shown[ADDR_TEXT_SIZE];
-	uint64_t held_back;
-
-	if (is_trusted(w, &c->peer))
-		return 0;
-	c->counted = limits_enter(
-	    &w->limits, &c->peer, w->settings.max_connections_per_address);
-	if (c->counted)
-		return 0;
-	w->counters[COUNTER_CONNECTIONS_REFUSED]++;
-	if (log_limit_pass(&w->log_refused, w->loop.now_ms, &held_back)) {
-		addr_format(&c->peer, shown);
-		log_warn("refuse address=%s reason=\"more than "
-			 "max_connections_per_address = %" PRIu32
-			 "\" more=%" PRIu64,
-		    shown, w->settings.max_connections_per_address, held_back);
-	}
-	return -1;
-}
-
-static void
-warn_of_proxy(struct web *w, struct conn *c, const char *what)
-{
-	char shown[ADDR_TEXT_SIZE];
-	uint64_t held_back;
-
-	w->counters[COUNTER_PROXY_HEADERS_BAD]++;
-	if (!log_limit_pass(&w->log_proxy, w->loop.now_ms, &held_back))
-		return;
-	addr_format(&c->peer, shown);
-	log_warn("proxy address=%s reason=\"%s\" more=%" PRIu64, shown, what,
-	    held_back);
-}
-
-/* The PROXY header of a trusted proxy; true when the request may begin. */
-static bool
-parse_proxy(struct web *w, struct conn *c, struct head *h)
-{
-	struct addr client = c->peer;
-	size_t len = 0;
-
-	switch (
-	    http_proxy_parse((struct span){h->bytes, h->len}, &len, &client)) {
-	case HTTP_PROXY_MORE:
-		return false;
-	case HTTP_PROXY_BAD:
-		warn_of_proxy(w, c, "a broken PROXY header");
-		w->counters[COUNTER_REQUESTS_REFUSED]++;
-		c->keep_alive = false;
-		c->linger = true;
-		conn_reply(w, c, HTTP_REPLY_BAD_REQUEST);
-		return false;
-	case HTTP_PROXY_ABSENT:
-		warn_of_proxy(w, c,
-		    "no PROXY header although proxy_protocol = yes; its own "
-		    "address is used");
-		break;
-	default:
-		head_consume(h, len);
-		c->peer = client;
-	}
-	c->proxy_due = false;
-	if (enter(w, c) == 0)
-		return true;
-	conn_close(w, c);
-	return false;
-}
-
 /* --- requests ---------------------------------------------------------- */
 
 static void
@@ -292,7 +213,7 @@ refuse(struct web *w, struct conn *c, const struct http_request *r)
 static bool
 parse(struct web *w, struct conn *c, struct head *h)
 {
-	if (h->len == 0 || (c->proxy_due && !parse_proxy(w, c, h)))
+	if (h->len == 0 || (c->proxy_due && !conn_take_proxy(w, c, h)))
 		return false;
 	switch (http_request_parse(&h->request, (struct span){h->bytes, h->len},
 	    w->settings.max_header_size)) {
@@ -307,8 +228,22 @@ parse(struct web *w, struct conn *c, struct head *h)
 	/* One that waits for its link is answered from its head again. */
 	if (c->state != CONN_FREE && c->state != CONN_CLOSING &&
 	    c->state != CONN_ASKING)
-		head_consume(h, h->request.head_len);
+		conn_consume_head(h, h->request.head_len);
 	return c->state == CONN_IDLE;
+}
+
+static ssize_t
+receive(struct conn *c, uint8_t *p, size_t room)
+{
+	ssize_t n;
+
+	do
+		n = recv(c->watch.fd, p, room, 0);
+	while (n < 0 && errno == EINTR);
+	/* A short read emptied the socket: the next byte is a new edge. */
+	if (n < (ssize_t)room && !c->half_closed)
+		c->readable = false;
+	return n;
 }
 
 /* Reads once; 0 when there was something. */
@@ -318,14 +253,12 @@ fill(struct web *w, struct conn *c, struct head *h)
 	size_t room = w->head_size - h->len;
 	ssize_t n;
 
-	if (!c->readable)
+	if (c->tls != NULL)
+		n = tls_receive(w, c, h->bytes + h->len, room);
+	else if (c->readable)
+		n = receive(c, h->bytes + h->len, room);
+	else
 		return -1;
-	do
-		n = recv(c->watch.fd, h->bytes + h->len, room, 0);
-	while (n < 0 && errno == EINTR);
-	/* A short read emptied the socket: the next byte is a new edge. */
-	if (n < (ssize_t)room)
-		c->readable = false;
 	if (n > 0) {
 		h->len += (size_t)n;
 		return 0;
@@ -352,7 +285,7 @@ conn_advance(struct web *w, struct conn *c)
 
 	if (c->state != CONN_HEAD && c->state != CONN_IDLE)
 		return;
-	h = head_of(w, c);
+	h = conn_head(w, c);
 	do
 		while (parse(w, c, h))
 			;
@@ -361,9 +294,9 @@ conn_advance(struct web *w, struct conn *c)
 	if (c->state == CONN_FREE || c->state == CONN_CLOSING)
 		return;
 	if (h->len > 0)
-		head_stash(w, c, h);
+		conn_keep_head(w, c, h);
 	else
-		head_release(w, c);
+		conn_drop_head(w, c);
 	if (c->state == CONN_HEAD || c->state == CONN_IDLE)
 		await(w, c);
 }
@@ -373,124 +306,42 @@ conn_answered(struct web *w, struct conn *c, size_t head_len)
 {
 	if (c->state == CONN_FREE || c->state == CONN_CLOSING)
 		return;
-	head_consume(c->head, head_len);
+	conn_consume_head(c->head, head_len);
 	if (c->head->len == 0)
-		head_release(w, c);
+		conn_drop_head(w, c);
 	conn_advance(w, c);
 }
 
 static void
-on_event(struct loop_watch *watch, uint32_t events)
+lose(struct web *w, struct conn *c)
+{
+	if (c->state == CONN_HANDSHAKE)
+		tls_lose(w, c);
+	else
+		conn_close(w, c);
+}
+
+void
+conn_on_event(struct loop_watch *watch, uint32_t events)
 {
 	struct conn *c = (struct conn *)watch;
 	struct web *w = c->web;
 
 	if ((events & (EPOLLIN | EPOLLRDHUP)) != 0)
 		c->readable = true;
+	if ((events & EPOLLRDHUP) != 0)
+		c->half_closed = true;
 	if ((events & EPOLLERR) != 0 ||
 	    ((events & EPOLLHUP) != 0 && c->state != CONN_CLOSING))
-		conn_close(w, c);
+		lose(w, c);
+	else if (c->state == CONN_HANDSHAKE)
+		tls_go_on(w, c);
 	else if (c->state == CONN_CLOSING)
 		drain(w, c);
 	else if (c->state == CONN_WRITING)
 		conn_write_on(w, c);
 	else
 		conn_advance(w, c);
-}
-
-/* --- accept ------------------------------------------------------------ */
-
-/* An idle connection, or one whose head dribbles in, makes room; it can be
- * used from the next round on. */
-static void
-make_room(struct web *w)
-{
-	struct conn *victim = w->idle.first;
-	uint64_t young = w->loop.now_ms + w->settings.header_timeout_ms;
-
-	if (victim == NULL && w->heads.first != NULL &&
-	    w->heads.first->deadline_ms + SLOW_HEAD_MS <= young)
-		victim = w->heads.first;
-	if (victim != NULL) {
-		w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
-		conn_close(w, victim);
-		return;
-	}
-	web_pause_listening(w);
-}
-
-static struct conn *
-conn_take(struct web *w)
-{
-	struct conn *c = w->free.first;
-
-	if (c != NULL)
-		conn_list_remove(c);
-	else if (w->n_used < w->n_conns)
-		c = &w->conns[w->n_used++];
-	return c;
-}
-
-static void
-begin(struct web *w, int fd, const struct endpoint *from)
-{
-	struct conn *c = conn_take(w);
-	uint32_t serial = c->serial;
-
-	*c = (struct conn){.watch = {fd, on_event},
-	    .web = w,
-	    .serial = serial,
-	    .state = CONN_HEAD,
-	    .readable = true,
-	    .minor = 1,
-	    .peer = from->addr};
-	w->n_live++;
-	w->counters[COUNTER_CONNECTIONS]++;
-	c->proxy_due =
-	    w->settings.proxy_protocol != 0 && is_trusted(w, &c->peer);
-	if ((!c->proxy_due && enter(w, c) != 0) ||
-	    loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) !=
-		0) {
-		conn_close(w, c);
-		return;
-	}
-	conn_advance(w, c);
-}
-
-static bool
-has_room(const struct web *w)
-{
-	return w->free.first != NULL || w->n_used < w->n_conns;
-}
-
-/*
- * One connection an event: the others that wait wake other workers, and so
- * spread over all of them.
- */
-void
-conn_accept(struct web *w, int listener)
-{
-	struct sockaddr_storage sa;
-	socklen_t len = sizeof(sa);
-	struct endpoint from;
-	uint64_t held_back;
-	int fd;
-
-	if (!has_room(w)) {
-		make_room(w);
-		return;
-	}
-	fd = accept4(listener, (struct sockaddr *)&sa, &len,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
-		begin(w, fd, &from);
-		return;
-	}
-	fd_close(&fd);
-	if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR &&
-	    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
-		log_err("accept error=\"%s\" more=%" PRIu64, strerror(errno),
-		    held_back);
 }
 
 /* --- time -------------------------------------------------------------- */
@@ -532,6 +383,7 @@ conns_due(struct web *w)
 		struct conn_list *list;
 		void (*end)(struct web *w, struct conn *c);
 	} const lists[] = {
+	    {&w->https.handshakes, tls_time_out},
 	    {&w->heads, time_out_head},
 	    {&w->idle, conn_close},
 	    {&w->writing, conn_close},
@@ -571,6 +423,8 @@ conns_stop(struct web *w)
 		if (c->head == NULL)
 			conn_wait(w, c, &w->idle, QUIET_MS);
 	}
+	tls_stop(w);
+	hurry(w, &w->https.handshakes);
 	hurry(w, &w->heads);
 	hurry(w, &w->writing);
 	hurry(w, &w->closing);

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/addr.h"
 #include "base/log.h"
@@ -20,12 +22,15 @@
 #include "ipc/channel.h"
 #include "ipc/counter.h"
 #include "role/role.h"
+#include "tls/tls.h"
 #include "web/limits.h"
 #include "web/links.h"
 #include "web/servers.h"
 
 /* Replies up to this size are sent from one piece. */
 #define REPLY_SIZE 2048
+/* The longest reply, a redirect, in records: a third of it to spare. */
+#define TLS_SEALED_SIZE (4 * IPC_URL_MAX + 8192)
 
 struct conn;
 struct web;
@@ -44,12 +49,13 @@ struct head {
 
 enum conn_state {
 	CONN_FREE,
-	CONN_HEAD,    /* a request began to arrive, or the first is awaited */
-	CONN_IDLE,    /* kept alive, nothing has arrived */
-	CONN_STORING, /* answer known; its event is not yet acknowledged */
-	CONN_ASKING,  /* the store is asked for the link */
-	CONN_WRITING, /* the peer does not read fast enough */
-	CONN_CLOSING, /* all said; what it still sends is thrown away */
+	CONN_HANDSHAKE, /* of TLS; see tls.c */
+	CONN_HEAD,	/* a request began to arrive, or the first is awaited */
+	CONN_IDLE,	/* kept alive, nothing has arrived */
+	CONN_STORING,	/* answer known; its event is not yet acknowledged */
+	CONN_ASKING,	/* the store is asked for the link */
+	CONN_WRITING,	/* the peer does not read fast enough */
+	CONN_CLOSING,	/* all said; what it still sends is thrown away */
 };
 
 struct conn {
@@ -60,10 +66,11 @@ struct conn {
 	uint64_t deadline_ms;
 	uint32_t serial; /* of this use of the slot */
 	enum conn_state state;
-	bool readable;	/* there may be something to read */
-	bool counted;	/* in limits */
-	bool proxy_due; /* a PROXY header comes first */
-	bool linger;	/* it may still be sending when we close */
+	bool readable;	  /* there may be something to read */
+	bool half_closed; /* the peer said so: its end is still to be read */
+	bool counted;	  /* in limits */
+	bool proxy_due;	  /* a PROXY header comes first */
+	bool linger;	  /* it may still be sending when we close */
 	bool keep_alive, head_method;
 	uint8_t minor;
 	uint8_t reply;	   /* enum http_reply, of CONN_STORING */
@@ -72,6 +79,60 @@ struct conn {
 	struct link *link; /* of the redirect that is due */
 	uint8_t *out;	   /* CONN_WRITING: the rest. On the heap */
 	size_t out_len, out_at;
+
+	bool https;
+	struct tls_conn *tls; /* NULL: plain, or the PROXY header is due */
+	size_t tls_taken;     /* plain bytes that were handed on last */
+	/* CONN_HANDSHAKE */
+	bool spoke;    /* a byte of TLS has arrived */
+	bool deferred; /* its turn comes in the next round */
+	bool to_sign;  /* wants a signature, no keeper was asked yet */
+	int8_t keeper; /* that was asked; -1: none */
+};
+
+/* A process that signs. */
+struct keeper_link {
+	struct loop_watch watch; /* first: the watch is the link */
+	struct web *web;
+	struct ipc_channel channel; /* fd -1: there is none */
+	size_t n_asked;		    /* not answered yet */
+};
+#define KEEPERS_MAX 16
+
+/* A certificate as the monitor sent it; see certificates.c. */
+struct certificate {
+	uint32_t pair;
+	bool is_default;
+	uint8_t name_len;
+	uint8_t name[255];
+	uint8_t *pem; /* on the heap */
+	size_t pem_len;
+};
+
+/* What the connections of TLS share. */
+struct https {
+	struct tls_server server;
+	struct tls_sessions sessions;
+	struct hash_key key; /* of the sets */
+	bool known;	     /* a complete set of certificates came once */
+	struct certificate *certificates;
+	size_t n_certificates, cap_certificates;
+
+	uint8_t *memory; /* of all connections; used as they are */
+	size_t slot_size;
+	struct tls_conn **free; /* slots that were used and left */
+	size_t n_free, n_used;
+	uint8_t *received; /* TLS_FEED_MAX */
+	uint8_t *sealed;   /* TLS_SEALED_SIZE, to be sent */
+
+	struct conn_list handshakes;
+	size_t n_handshakes;
+	bool full;	   /* of handshakes: no new connections */
+	unsigned int left; /* steps of handshakes, in this round */
+	bool deferred;	   /* there are some for the next round */
+	size_t n_to_sign;
+	struct keeper_link keepers[KEEPERS_MAX];
+	struct log_limit log_failed[TLS_REASONS + 1];
 };
 
 /* Events on their way to the store; see batch.c. */
@@ -107,6 +168,7 @@ struct web {
 	uint64_t stop_by_ms;
 
 	struct loop_watch *listeners;
+	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
 	bool paused; /* full: the listeners are not polled */
 	uint64_t table_wait_until_ms;
@@ -124,6 +186,7 @@ struct web {
 	struct head *free_head;
 	struct head *scratch; /* what is read goes here first */
 
+	struct https https;
 	struct servers servers;
 	struct links links;
 	struct limits limits;
@@ -150,9 +213,24 @@ struct web {
 void conn_list_append(struct conn_list *l, struct conn *c);
 void conn_list_remove(struct conn *c);
 
+/* accept.c: who comes in. */
+void conn_accept(struct web *w, int listener, bool https);
+/*
+ * The PROXY header of a trusted proxy at the front of h, which is taken away.
+ * true: what follows may begin; false: bytes are missing, or it was closed.
+ */
+bool conn_take_proxy(struct web *w, struct conn *c, struct head *h);
+
 /* conn.c: life of a connection. */
 int conns_open(struct web *w, struct err *e);
-void conn_accept(struct web *w, int listener);
+void conn_on_event(struct loop_watch *watch, uint32_t events);
+/* The buffer of its head: its own, or the scratch one, empty. */
+struct head *conn_head(struct web *w, struct conn *c);
+/* What is in h is kept for the connection, until more comes. */
+void conn_keep_head(struct web *w, struct conn *c, struct head *h);
+void conn_drop_head(struct web *w, struct conn *c);
+/* Takes len bytes away from the front; the next request starts there. */
+void conn_consume_head(struct head *h, size_t len);
 /* Goes on as far as possible without waiting. */
 void conn_advance(struct web *w, struct conn *c);
 void conn_close(struct web *w, struct conn *c);
@@ -180,6 +258,55 @@ uint64_t conn_ask(const struct web *w, const struct conn *c);
 /* Sends the reply and goes on to the next state of the connection. */
 void conn_reply(struct web *w, struct conn *c, enum http_reply reply);
 void conn_write_on(struct web *w, struct conn *c);
+/* Sends what was kept: 0 all, 1 the socket is full, -1 it cannot be sent. */
+int conn_send_kept(struct web *w, struct conn *c);
+/* Keeps what of parts is behind `sent`. -1: too much, or no memory. */
+int conn_keep_rest(struct web *w, struct conn *c, const struct iovec *parts,
+    int n, size_t sent);
+
+/* tls.c: connections that speak TLS. */
+int tls_open(struct web *w, int sessions_fd, struct err *e);
+/* A new connection, or one with a PROXY header still to come. */
+void tls_welcome(struct web *w, struct conn *c);
+/* Something may have arrived in CONN_HANDSHAKE. */
+void tls_go_on(struct web *w, struct conn *c);
+/* As recv: bytes of the client in clear, 0 for the end, -1 with EAGAIN or
+ * another error. */
+ssize_t tls_receive(struct web *w, struct conn *c, uint8_t *p, size_t room);
+/* The reply as it is to be sent, in memory that is used until the next call,
+ * with our good-bye when it is the last one. Empty: it cannot be. */
+struct span tls_seal(
+    struct web *w, struct conn *c, const struct iovec *parts, int n, bool last);
+/* Says good-bye on a connection that nobody waits for, if the socket takes
+ * it. */
+void tls_say_bye(struct web *w, struct conn *c);
+/* The state of TLS is not needed any more. */
+void tls_leave(struct web *w, struct conn *c);
+void tls_time_out(struct web *w, struct conn *c);
+/* The peer is gone in the handshake. */
+void tls_lose(struct web *w, struct conn *c);
+/* When the worker stops: who has said nothing yet has little time to. */
+void tls_stop(struct web *w);
+/* The slowest handshake makes room for others if it is slow. */
+bool tls_make_room(struct web *w);
+void tls_after_round(struct web *w);
+
+/* keepers.c: who signs. */
+void keepers_init(struct web *w);
+void keepers_take(struct web *w, unsigned int index, int fd);
+/* Asks for the signatures that connections wait for. */
+void keepers_flush(struct web *w);
+/* This connection waits for a signature; or not any more. */
+void keepers_want(struct web *w, struct conn *c);
+void keepers_forget(struct web *w, struct conn *c);
+
+/* certificates.c: what is served. */
+int certificates_open(struct web *w, struct err *e);
+/* Owner of fd: this function. */
+void certificates_take(
+    struct web *w, const struct ipc_certificate *certificate, int fd);
+void certificates_drop(struct web *w, uint32_t pair);
+void certificates_use(struct web *w);
 
 /* answer.c: what a request gets. */
 void answer_request(
@@ -212,10 +339,14 @@ int channels_open(struct web *w, struct err *e);
 /* Asks for the links that connections wait for, as far as there is room. */
 void channels_flush(struct web *w);
 void channels_send_counters(struct web *w);
+/* The other side broke the rules. */
+_Noreturn void web_stop_for(const char *reason);
 
 /* main.c */
 void web_start_listening(struct web *w);
 void web_pause_listening(struct web *w);
 void web_resume_listening(struct web *w);
+/* Polls those listeners whose connections can be served now. */
+void web_update_listening(struct web *w);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * main.c - the web worker: the only role that reads what strangers send
  *
- * nobody, an empty root, no files, no keys, no way to open a socket. It has
+ * nobody, an empty root, no files, no private keys, no way to open a socket. It has
  * the connections that it accepts, a channel to the store and one to the
  * monitor, and a piece of memory that it shares with the other web workers.
  */
@@ -31,20 +31,33 @@ static struct web web;
 
 /* --- listeners --------------------------------------------------------- */
 
-static void
-on_listener(struct loop_watch *watch, uint32_t events)
+static bool
+is_https(const struct web *w, size_t listener)
 {
-	(void)events;
-	conn_accept(&web, watch->fd);
+	return listener + w->settings.n_https >= w->settings.n_listeners;
 }
 
 static void
-poll_listeners(struct web *w, bool on)
+on_listener(struct loop_watch *watch, uint32_t events)
 {
+	size_t i = (size_t)(watch - web.listeners);
+
+	(void)events;
+	conn_accept(&web, watch->fd, is_https(&web, i));
+}
+
+static void
+poll_listeners(struct web *w, bool https, bool on)
+{
+	if (w->polled[https] == on)
+		return;
+	w->polled[https] = on;
 	for (size_t i = 0; i < w->settings.n_listeners; i++) {
 		struct loop_watch *l = &w->listeners[i];
 		int fd = FIRST_LISTENER_FD + (int)i;
 
+		if (is_https(w, i) != https)
+			continue;
 		if (!on) {
 			(void)loop_remove(&w->loop, l);
 			continue;
@@ -57,12 +70,19 @@ poll_listeners(struct web *w, bool on)
 }
 
 void
+web_update_listening(struct web *w)
+{
+	bool on = w->listening && !w->paused && !w->stopping;
+
+	poll_listeners(w, false, on);
+	poll_listeners(w, true, on && w->https.known && !w->https.full);
+}
+
+void
 web_start_listening(struct web *w)
 {
-	if (w->listening || w->stopping)
-		return;
 	w->listening = true;
-	poll_listeners(w, true);
+	web_update_listening(w);
 }
 
 void
@@ -73,7 +93,7 @@ web_pause_listening(struct web *w)
 	if (w->paused || !w->listening)
 		return;
 	w->paused = true;
-	poll_listeners(w, false);
+	web_update_listening(w);
 	if (!w->stopping &&
 	    log_limit_pass(&w->log_full, w->loop.now_ms, &held_back))
 		log_warn("full connections=%zu: new ones wait; see [clients] "
@@ -84,10 +104,8 @@ web_pause_listening(struct web *w)
 void
 web_resume_listening(struct web *w)
 {
-	if (!w->paused || w->stopping)
-		return;
 	w->paused = false;
-	poll_listeners(w, true);
+	web_update_listening(w);
 }
 
 /* --- rounds ------------------------------------------------------------ */
@@ -97,6 +115,7 @@ after_round(void *owner)
 {
 	struct web *w = owner;
 
+	tls_after_round(w);
 	channels_flush(w);
 	batches_flush(w);
 	conns_after_round(w);
@@ -177,10 +196,12 @@ start(struct web *w, const char *argv0, struct err *e)
 		return -1;
 	w->settings = w->role.settings.web_settings;
 	shared_key = (struct hash_key){w->settings.k0, w->settings.k1};
-	if (w->role.n_fds != 3 + w->settings.n_listeners)
+	if (w->role.n_fds != 3 + w->settings.n_listeners ||
+	    w->settings.n_https > w->settings.n_listeners)
 		return err_set(e, "PARAMS and descriptors disagree");
 	if (copy_trusted(w, e) != 0 || open_tables(w, e) != 0 ||
-	    conns_open(w, e) != 0 || loop_open(&w->loop, w, e) != 0 ||
+	    conns_open(w, e) != 0 || tls_open(w, sessions, e) != 0 ||
+	    loop_open(&w->loop, w, e) != 0 ||
 	    limits_open(&w->limits, shared, w->settings.index,
 		w->settings.workers, &shared_key, e) != 0)
 		return -1;

@@ -70,8 +70,8 @@ complete(struct web *w, struct conn *c)
 		conn_finish(w, c);
 }
 
-static int
-keep_rest(struct web *w, struct conn *c, const struct iovec *parts, int n,
+int
+conn_keep_rest(struct web *w, struct conn *c, const struct iovec *parts, int n,
     size_t sent)
 {
 	size_t total = 0;
@@ -128,9 +128,18 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 	n = http_reply_render(&w->replies, reply, &options, parts);
 	for (int i = 0; i < n; i++)
 		total += parts[i].iov_len;
+	if (c->tls != NULL) {
+		struct span sealed =
+		    tls_seal(w, c, parts, n, !options.keep_alive);
+
+		/* Empty when the engine cannot speak any more. */
+		parts[0] = (struct iovec){w->https.sealed, sealed.len};
+		n = 1;
+		total = sealed.len;
+	}
 	sent = send_parts(w, c, parts, n, total);
 	w->counters[COUNTER_REQUESTS]++;
-	if (sent == (ssize_t)total) {
+	if (sent == (ssize_t)total && total > 0) {
 		complete(w, c);
 		return;
 	}
@@ -138,15 +147,15 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 		conn_close(w, c);
 		return;
 	}
-	if (keep_rest(w, c, parts, n, sent < 0 ? 0 : (size_t)sent) != 0) {
+	if (conn_keep_rest(w, c, parts, n, sent < 0 ? 0 : (size_t)sent) != 0) {
 		conn_close(w, c);
 		return;
 	}
 	await_writable(w, c);
 }
 
-void
-conn_write_on(struct web *w, struct conn *c)
+int
+conn_send_kept(struct web *w, struct conn *c)
 {
 	while (c->out_at < c->out_len) {
 		ssize_t n = send(c->watch.fd, c->out + c->out_at,
@@ -154,18 +163,26 @@ conn_write_on(struct web *w, struct conn *c)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0) {
-			conn_close(w, c);
-			return;
-		}
+		if (n < 0)
+			return errno == EAGAIN ? 1 : -1;
 		c->out_at += (size_t)n;
 	}
 	w->heap_out -= c->out_len;
 	free(c->out);
 	c->out = NULL;
 	c->out_len = 0;
+	return 0;
+}
+
+void
+conn_write_on(struct web *w, struct conn *c)
+{
+	int kept = conn_send_kept(w, c);
+
+	if (kept < 0)
+		conn_close(w, c);
+	if (kept != 0)
+		return;
 	conn_list_remove(c);
 	complete(w, c);
 	if (c->state == CONN_IDLE) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """wrk against this tracker and against nginx, side by side in one run.
 
-usage: bench.py TRACKER [--seconds N] [--rounds N]
+usage: bench.py TRACKER [--seconds N] [--rounds N] [--only http|https]
 
 Both servers run at the same time on the same cores; the rounds alternate
 between them, and the median of the rounds is shown. nginx serves empty_gif
@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import bench_https
 
 MODES = [
     # name, connections, a connection per request
@@ -49,8 +51,12 @@ def wait_port(port):
 
 
 class Nginx:
-    def __init__(self, work):
+    def __init__(self, work, certificates):
         self.port = free_port()
+        self.https = {kind: free_port() for kind in certificates}
+        servers = "".join(
+            bench_https.nginx_server(self.https[kind], path)
+            for kind, path in certificates.items())
         conf = work / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
         conf.write_text(
@@ -68,7 +74,7 @@ http {{
     listen 127.0.0.1:{self.port} backlog=4096;
     location /img/ {{ empty_gif; }}
     location / {{ return 307 https://example.com/landing?a=1; }}
-  }}
+  }}{servers}
 }}
 """
         )
@@ -82,9 +88,10 @@ http {{
 
 
 class Tracker:
-    def __init__(self, binary, work, name, directory):
+    def __init__(self, binary, work, name, directory, certificates=None):
         self.binary = binary
         self.port = free_port()
+        self.https = free_port()
         self.conf = work / f"{name}.conf"
         self.conf.write_text(
             f"[http]\nlisten = 127.0.0.1:{self.port}\n"
@@ -93,6 +100,8 @@ class Tracker:
             "max_size = 8G\n"
             "[clients]\nmax_connections = 12000\n"
             "max_connections_per_address = 12000\n"
+            + (f"[https]\nlisten = 127.0.0.1:{self.https}\n"
+               f"certificates = {certificates}\n" if certificates else "")
         )
         self.log = open(work / f"{name}.log", "wb")
         self.started = time.monotonic()
@@ -211,43 +220,63 @@ def idle_memory(tracker, connections):
     return before, after
 
 
+def bench_http(args, binary, work, shm, nginx, started):
+    disk = Tracker(binary, work, "disk", work / "spool")
+    started.append(disk)
+    memory = Tracker(binary, work, "tmpfs", shm / "spool")
+    started.append(memory)
+    time.sleep(1)  # workers learn of the new server
+    print(f"first answer after exec: {disk.first_answer_ms:.1f} ms")
+    for role in disk.roles():
+        print(f"resident, idle: {role} {disk.resident_kb(role)} kB")
+    print(f"\n{'':<6} {'':<21} {'':<14} {'req/s':>9} {'ratio':>6} "
+          f"{'p50 ms':>8} {'p99 ms':>8} {'ratio':>6}")
+    servers = {
+        "nginx": nginx, "tracker": disk, "tracker, tmpfs": memory
+    }
+    for kind, path in (("open", "/img/demo/message"),
+                       ("click", "/demo/tok")):
+        for mode in MODES:
+            paths = {name: path for name in servers}
+            show(kind, mode, measure(
+                servers, paths, mode, args.seconds, args.rounds))
+    before, after = idle_memory(disk, IDLE)
+    print(f"\n{IDLE} idle connections: workers {before} kB -> {after} kB "
+          f"({(after - before) / 1000:.1f} MB)")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tracker")
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("http", "https"))
     args = parser.parse_args()
     binary = os.path.abspath(args.tracker)
     work = Path(tempfile.mkdtemp(prefix="tracker-bench-"))
     os.chmod(work, 0o755)
     shm = Path(tempfile.mkdtemp(prefix="tracker-bench-", dir="/dev/shm"))
     os.chmod(shm, 0o755)
+    certificates = bench_https.make_pairs(work)
     started = []
     try:
-        nginx = Nginx(work)
+        nginx = Nginx(work, certificates)
         started.append(nginx)
-        disk = Tracker(binary, work, "disk", work / "spool")
-        started.append(disk)
-        memory = Tracker(binary, work, "tmpfs", shm / "spool")
-        started.append(memory)
-        time.sleep(1)  # workers learn of the new server
-        print(f"first answer after exec: {disk.first_answer_ms:.1f} ms")
-        for role in disk.roles():
-            print(f"resident, idle: {role} {disk.resident_kb(role)} kB")
-        print(f"\n{'':<6} {'':<21} {'':<14} {'req/s':>9} {'ratio':>6} "
-              f"{'p50 ms':>8} {'p99 ms':>8} {'ratio':>6}")
-        servers = {
-            "nginx": nginx, "tracker": disk, "tracker, tmpfs": memory
-        }
-        for kind, path in (("open", "/img/demo/message"),
-                           ("click", "/demo/tok")):
-            for mode in MODES:
-                paths = {name: path for name in servers}
-                show(kind, mode, measure(
-                    servers, paths, mode, args.seconds, args.rounds))
-        before, after = idle_memory(disk, IDLE)
-        print(f"\n{IDLE} idle connections: workers {before} kB -> {after} kB "
-              f"({(after - before) / 1000:.1f} MB)")
+        if args.only != "https":
+            bench_http(args, binary, work, shm, nginx, started)
+        if args.only != "http":
+            servers = {}
+            for kind, path in certificates.items():
+                tracker = Tracker(binary, work, kind, work / f"spool-{kind}",
+                                  path)
+                started.append(tracker)
+                wait_port(tracker.https)
+                servers[kind] = {
+                    "nginx": (nginx.process.pid, nginx.https[kind]),
+                    "tracker": (tracker.process.pid, tracker.https),
+                }
+            time.sleep(1)  # workers learn of the new server
+            bench_https.run(servers, args.seconds, args.rounds)
     finally:
         for server in started:
             server.stop()

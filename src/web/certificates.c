@@ -1,0 +1,146 @@
+/*
+ * certificates.c - what is served, as the monitor sent it
+ *
+ * Runs in the web worker. Chains come one by one; DONE makes a new set of all
+ * that there are. Handshakes that began with the old set end with it. No
+ * private key ever comes here: what is held is what every visitor is shown.
+ */
+#include "web/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+int
+certificates_open(struct web *w, struct err *e)
+{
+	struct https *h = &w->https;
+
+	if (getrandom(&h->key, sizeof(h->key), 0) != sizeof(h->key))
+		return err_errno(e, "no random bytes");
+	h->server.set = tls_set_new(&h->key);
+	if (h->server.set == NULL)
+		return err_set(e, "no memory for certificates");
+	return 0;
+}
+
+void
+certificates_drop(struct web *w, uint32_t pair)
+{
+	struct https *h = &w->https;
+
+	for (size_t i = 0; i < h->n_certificates; i++)
+		if (h->certificates[i].pair == pair) {
+			free(h->certificates[i].pem);
+			h->certificates[i] =
+			    h->certificates[--h->n_certificates];
+			return;
+		}
+}
+
+/*
+ * All bytes of the file; -1 when it is too long or cannot be read. By
+ * position, because other workers may have the same open file.
+ */
+static int
+read_chain(int fd, struct certificate *row)
+{
+	uint8_t *bytes = malloc(IPC_CHAIN_FILE_MAX + 1), *fit;
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (bytes != NULL && n > 0 && len <= IPC_CHAIN_FILE_MAX) {
+		n = pread(
+		    fd, bytes + len, IPC_CHAIN_FILE_MAX + 1 - len, (off_t)len);
+		if (n > 0)
+			len += (size_t)n;
+	}
+	if (bytes == NULL || n < 0 || len == 0 || len > IPC_CHAIN_FILE_MAX) {
+		free(bytes);
+		return -1;
+	}
+	fit = realloc(bytes, len);
+	row->pem = fit != NULL ? fit : bytes;
+	row->pem_len = len;
+	return 0;
+}
+
+static struct certificate *
+new_row(struct https *h)
+{
+	size_t cap = h->cap_certificates == 0 ? 16 : h->cap_certificates * 2;
+	void *p;
+
+	if (h->n_certificates == h->cap_certificates) {
+		p = realloc(h->certificates, cap * sizeof(h->certificates[0]));
+		if (p == NULL)
+			return NULL;
+		h->certificates = p;
+		h->cap_certificates = cap;
+	}
+	return &h->certificates[h->n_certificates];
+}
+
+void
+certificates_take(
+    struct web *w, const struct ipc_certificate *certificate, int fd)
+{
+	struct certificate *row;
+	char name[300];
+
+	certificates_drop(w, certificate->pair);
+	row = new_row(&w->https);
+	if (row == NULL || read_chain(fd, row) != 0) {
+		log_err("certificate name=%s error=\"no memory, or it cannot "
+			"be read\"",
+		    log_escape(certificate->name, name, sizeof(name)));
+	} else {
+		row->pair = certificate->pair;
+		row->is_default = certificate->is_default != 0;
+		row->name_len = (uint8_t)certificate->name.len;
+		memcpy(row->name, certificate->name.p, certificate->name.len);
+		w->https.n_certificates++;
+	}
+	fd_close(&fd);
+}
+
+static int
+add(struct tls_set *set, const struct certificate *row, struct err *e)
+{
+	struct span pem = {row->pem, row->pem_len};
+
+	if (row->is_default)
+		return tls_set_add_default(set, pem, row->pair, e);
+	return tls_set_add(
+	    set, pem, row->pair, (struct span){row->name, row->name_len}, e);
+}
+
+void
+certificates_use(struct web *w)
+{
+	struct https *h = &w->https;
+	struct tls_set *set = tls_set_new(&h->key);
+	char name[300];
+	struct err e;
+
+	if (set == NULL) {
+		log_err("certificates error=\"no memory; the old ones stay\"");
+		return;
+	}
+	for (size_t i = 0; i < h->n_certificates; i++) {
+		const struct certificate *row = &h->certificates[i];
+		struct span shown = {row->name, row->name_len};
+
+		if (add(set, row, &e) != 0)
+			log_err("certificate name=%s error=\"%s\"",
+			    log_escape(shown, name, sizeof(name)), e.text);
+	}
+	tls_set_release(h->server.set);
+	h->server.set = set;
+	h->known = true;
+	log_debug("certificates n=%zu", tls_set_size(set));
+	web_update_listening(w);
+}
