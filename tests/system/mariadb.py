@@ -12,6 +12,7 @@ InnoDB's default durability.
 """
 
 import atexit
+import contextlib
 import os
 import pwd
 import shutil
@@ -252,8 +253,16 @@ class MariaDB:
             raise AssertionError(f"it did not stop: {self.log()}") from None
 
     def pause(self):
-        """It is there, takes connections and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
+        """Every thread of it stands still when this returns."""
+        os.kill(self.pid, signal.SIGSTOP)
+        while any(state != "T" for state in self._thread_states()):
+            time.sleep(0.001)
+
+    def _thread_states(self):
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                stat = (task / "stat").read_text()
+                yield stat.rsplit(")", 1)[1].split()[0]
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)

@@ -348,6 +348,9 @@ def test_case(daemon, forwarder):
     assert asked()[0].header("Location") == "https://exact.example/"
     # Nobody knows better: the other spelling will do.
     forwarder.state(connected=0)
+    wait_for(
+        lambda: not daemon.status()["forwarder"]["connected_to_mysql"], "state"
+    )
     reply = daemon.get("/ctqu6f/h0zovr7i")
     assert reply.header("Location") == "https://example.com/a?b"
     # A complete replica is believed.
