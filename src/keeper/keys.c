@@ -99,7 +99,7 @@ keys_drop(struct keys *p, uint32_t id)
 int
 keys_chain(struct keys *p, uint32_t id, int fd)
 {
-	struct span pem;
+	struct span pem = {NULL, 0};
 
 	if (p->half != 0 || keys_find(p, id) != NULL)
 		return -1;
@@ -119,7 +119,7 @@ static struct keeper_key *
 read_key(struct keys *p, int fd, struct err *e)
 {
 	struct keeper_key *key = NULL;
-	struct span pem;
+	struct span pem = {NULL, 0};
 
 	if (read_file(fd, p->text, IPC_KEY_FILE_MAX, &pem, e) == 0)
 		key = keeper_key_new(pem, &p->chain.key, e);

@@ -7,6 +7,7 @@
  */
 #include "monitor/certificates.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -145,7 +146,11 @@ place_of(const struct certificates *c, const char *name, bool *there)
 	*there = false;
 	while (low < high && !*there) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(c->list[middle].name, name);
+		const char *here = c->list[middle].name;
+		int order;
+
+		assert(here != NULL);
+		order = strcmp(here, name);
 
 		if (order == 0)
 			*there = true;
