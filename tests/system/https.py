@@ -40,6 +40,8 @@ def context(**settings):
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ctx.check_hostname = False
     ctx.verify_mode = ssl.CERT_NONE
+    # An end without close_notify is an error (SSL_OP_IGNORE_UNEXPECTED_EOF).
+    ctx.options &= ~0x80
     for key, value in settings.items():
         setattr(ctx, key, value)
     return ctx
