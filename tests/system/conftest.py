@@ -335,6 +335,19 @@ def check_law(status):
 
 
 @pytest.fixture
+def say(request):
+    """What a test measured or counted: printed when all have run."""
+    return lambda text: request.node.user_properties.append(("said", text))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "said" and report.when == "call":
+                terminalreporter.write_line(text)
+
+
+@pytest.fixture
 def work():
     """A directory that the roles' users may enter."""
     path = tempfile.mkdtemp(prefix="tracker-test-")

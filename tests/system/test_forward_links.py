@@ -15,7 +15,7 @@ from forward_help import (
 from golden_compare import decode_payload
 
 
-def test_on_demand(stack, capsys):
+def test_on_demand(stack, say):
     """A link is there at once: the click waits for the look-up."""
     postal = stack.postal
     times = []
@@ -28,11 +28,10 @@ def test_on_demand(stack, capsys):
         assert reply.status == 307, (token, reply.status)
         assert reply.header("Location") == f"https://example.com/{token}"
     times.sort()
-    with capsys.disabled():
-        print(
-            f"\non demand: median {times[5] * 1000:.1f} ms, "
-            f"longest {times[-1] * 1000:.1f} ms"
-        )
+    say(
+        f"on demand: median {times[5] * 1000:.1f} ms, "
+        f"longest {times[-1] * 1000:.1f} ms"
+    )
 
 
 def test_miss_is_forgotten(stack):

@@ -339,7 +339,7 @@ def proxied(make_mariadb, make_stack):
 
 
 @pytest.mark.parametrize("two_hosts", [False, True], ids=["one", "two"])
-def test_exactly_once(proxied, capsys, two_hosts):
+def test_exactly_once(proxied, say, two_hosts):
     seed = random.randrange(1 << 32)
     rng = random.Random(seed)
     stack, proxies = proxied(seed, two_hosts)
@@ -388,12 +388,11 @@ def test_exactly_once(proxied, capsys, two_hosts):
     finally:
         for client in clients:
             client.end()
-    with capsys.disabled():
-        print(
-            f"\n{len(in_time)} events answered in time, {len(written)} "
-            f"written once; killed {dict(chaos.killed)}; proxy "
-            f"{happened(proxies)}; {time.monotonic() - started:.1f} s"
-        )
+    say(
+        f"{len(in_time)} events answered in time, {len(written)} written "
+        f"once; killed {dict(chaos.killed)}; proxy {happened(proxies)}; "
+        f"{time.monotonic() - started:.1f} s"
+    )
 
 
 @pytest.mark.parametrize("fault", ["drop_commit_reply", "cut_before_commit"])

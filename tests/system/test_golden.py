@@ -289,17 +289,16 @@ def test_case(case, replay):
     )
 
 
-def test_the_rules(capsys):
+def test_the_rules(say):
     """Prints the differences; each has to be there."""
     counts = {}
     for case in CASES:
         apply_rules(case, counts)
     same = len(CASES) - len(set().union(*counts.values()))
-    with capsys.disabled():
-        print(f"\n{len(CASES)} golden cases, {same} without a difference:")
-        for rule in RULES:
-            touched = len(counts.get(rule.name, ()))
-            print(f"{touched:5} {rule.name}: {rule.why} ({rule.where})")
+    say(f"{len(CASES)} golden cases, {same} without a difference:")
+    for rule in RULES:
+        touched = len(counts.get(rule.name, ()))
+        say(f"{touched:5} {rule.name}: {rule.why} ({rule.where})")
     unused = [r.name for r in RULES if r.name not in counts]
     assert not unused, f"rules that touch no case: {unused}"
 

@@ -514,7 +514,7 @@ def test_two_keepers_share_the_work(make_https):
 # --- many -------------------------------------------------------------------
 
 
-def test_half_open_handshakes_do_not_slow_others(make_https):
+def test_half_open_handshakes_do_not_slow_others(make_https, say):
     https = make_https(settings={
         "http": {"workers": "1"},
         "clients": {"max_connections_per_address": "5000",
@@ -546,13 +546,13 @@ def test_half_open_handshakes_do_not_slow_others(make_https):
             except OSError:
                 pass
         slow = max(worst(c, "/"), worst(plain, "/"))
-        print(f"worst request beside 1500 half-open handshakes: {slow:.3f} s")
+        say(f"worst request beside 1500 half-open handshakes: {slow:.3f} s")
         assert slow < 0.5
         # A new visitor has his turn: slow ones make room.
         start = time.monotonic()
         assert https.get("/").status == 200
         waited = time.monotonic() - start
-        print(f"a new visitor waits {waited:.1f} s")
+        say(f"a new visitor waits {waited:.1f} s")
         assert waited < 4
         https.wait_counter("tls_failed_timeout_total")
     for s in held:
@@ -569,7 +569,7 @@ def resident_kb(https):
     return total
 
 
-def test_memory_of_idle_connections(make_https):
+def test_memory_of_idle_connections(make_https, say):
     https = make_https(settings={
         "clients": {"max_connections_per_address": "5000"}})
     for _ in range(20):
@@ -582,7 +582,7 @@ def test_memory_of_idle_connections(make_https):
         assert c.reply().status == 200
         held.append(c)
     each = (resident_kb(https) - before) / len(held)
-    print(f"an idle connection: {each:.1f} kB")
+    say(f"an idle TLS connection: {each:.1f} kB")
     for c in held:
         c.close()
     assert each < 20
