@@ -105,11 +105,11 @@ json_forwarder(const struct ipc_status *s)
 	else
 		(void)printf("null");
 	(void)printf(",\"connected_to_mysql\":%s,\"written\":%" PRIu64
-		     ",\"webhooks\":%" PRIu64 ",\"webhooks_skipped\":%" PRIu64
-		     ",\"searches\":%" PRIu64 ",\"lag_ms\":%" PRIu64
-		     ",\"databases\":%" PRIu32 ",\"broken\":%" PRIu32
-		     ",\"error\":",
-	    f->connected ? "true" : "false", f->written, f->webhooks,
+		     ",\"rate\":%" PRIu32 ",\"webhooks\":%" PRIu64
+		     ",\"webhooks_skipped\":%" PRIu64 ",\"searches\":%" PRIu64
+		     ",\"lag_ms\":%" PRIu64 ",\"databases\":%" PRIu32
+		     ",\"broken\":%" PRIu32 ",\"error\":",
+	    f->connected ? "true" : "false", f->written, f->rate, f->webhooks,
 	    f->webhooks_skipped, f->searches, f->lag_ms, f->databases,
 	    f->broken);
 	if (f->error.len > 0)
@@ -235,6 +235,7 @@ print_forwarder(const struct ipc_status *s)
 	(void)printf("  message databases: %" PRIu32 ", broken: %" PRIu32 "\n",
 	    f->databases, f->broken);
 	print_lag(f);
+	(void)printf("  events a second: %" PRIu32 "\n", f->rate);
 	(void)printf("  since its start: %" PRIu64 " events written, %" PRIu64
 		     " webhooks, %" PRIu64 " webhooks skipped, %" PRIu64
 		     " searches\n",

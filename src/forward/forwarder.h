@@ -20,6 +20,9 @@
 /* The longest statement: a row of placeholders for each event of a batch. */
 #define FORWARD_TEXT_SIZE ((size_t)512 << 10)
 
+/* One a second: the rate is that of the last ten. */
+#define FORWARD_SAMPLES 11
+
 struct forwarder {
 	const struct config *config;
 	struct sql_library library;
@@ -63,6 +66,11 @@ struct forwarder {
 	struct ipc_forwarder_state state;
 	char error[256];
 	uint64_t state_at_ms;
+	/* For the rate: when, and how many were written by then. */
+	struct {
+		uint64_t at_ms, written;
+	} samples[FORWARD_SAMPLES];
+	size_t n_samples; /* ever taken */
 	struct log_limit log_host[2], log_feed, log_drain, log_links, log_hooks,
 	    log_domains;
 };

@@ -151,6 +151,30 @@ connect_store(struct forwarder *f)
 
 /* --- what the store tells people ----------------------------------------- */
 
+/* Events a second since the oldest of the last samples; takes one more when
+ * a second has passed. */
+static uint32_t
+measure_rate(struct forwarder *f, uint64_t now)
+{
+	size_t n = f->n_samples, at = n % FORWARD_SAMPLES;
+	size_t newest = (n + FORWARD_SAMPLES - 1) % FORWARD_SAMPLES;
+	size_t oldest = n < FORWARD_SAMPLES ? 0 : at;
+	uint64_t passed;
+
+	if (n == 0 || now - f->samples[newest].at_ms >= STATE_EVERY_MS) {
+		f->samples[at].at_ms = now;
+		f->samples[at].written = f->state.written;
+		f->n_samples++;
+		if (n >= FORWARD_SAMPLES)
+			oldest = (at + 1) % FORWARD_SAMPLES;
+	}
+	passed = now - f->samples[oldest].at_ms;
+	if (passed < STATE_EVERY_MS)
+		return 0;
+	return (uint32_t)((f->state.written - f->samples[oldest].written) *
+			  1000 / passed);
+}
+
 static void
 say_state(struct forwarder *f)
 {
@@ -161,6 +185,7 @@ say_state(struct forwarder *f)
 	f->state.databases = (uint32_t)mail_servers_count(&f->servers, false);
 	f->state.broken = (uint32_t)mail_servers_count(&f->servers, true);
 	f->state.error = span_of(f->error);
+	f->state.rate = measure_rate(f, now);
 	feed_say(&f->feed, IPC_FORWARDER_STATE, &f->state);
 	f->state_at_ms = now + STATE_EVERY_MS;
 }

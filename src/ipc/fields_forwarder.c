@@ -225,6 +225,8 @@ static const struct ipc_field forwarder_state_fields[] = {
 	NULL},
     {"written", IPC_U64, offsetof(struct ipc_forwarder_state, written), 0,
 	UINT64_MAX, NULL},
+    {"rate", IPC_U32, offsetof(struct ipc_forwarder_state, rate), 0, UINT32_MAX,
+	NULL},
     {"webhooks", IPC_U64, offsetof(struct ipc_forwarder_state, webhooks), 0,
 	UINT64_MAX, NULL},
     {"webhooks_skipped", IPC_U64,

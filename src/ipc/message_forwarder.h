@@ -149,6 +149,7 @@ struct ipc_searched {
 struct ipc_forwarder_state {
 	uint8_t connected;
 	uint64_t written; /* since its start */
+	uint32_t rate;	  /* events a second, of the last ten seconds */
 	uint64_t webhooks, webhooks_skipped;
 	uint64_t searches;
 	uint64_t lag_ms; /* age of the oldest unread link change; 0: none */

@@ -251,8 +251,8 @@ class Forwarder:
         self.send(
             "FORWARDER_STATE",
             struct.pack(
-                "<BQQQQQII",
-                connected, 11, 12, 13, 14, lag_ms, databases, broken,
+                "<BQIQQQQII",
+                connected, 11, 7, 12, 13, 14, lag_ms, databases, broken,
             )
             + span16(error),
         )

@@ -741,14 +741,15 @@ def test_status(daemon, forwarder):
     status = daemon.status()
     assert status["forwarder"] == {
         "connected_to_store": True, "pid": os.getpid(),
-        "connected_to_mysql": True, "written": 11, "webhooks": 12,
-        "webhooks_skipped": 13, "searches": 14, "lag_ms": 2500,
+        "connected_to_mysql": True, "written": 11, "rate": 7,
+        "webhooks": 12, "webhooks_skipped": 13, "searches": 14, "lag_ms": 2500,
         "databases": 2, "broken": 1, "error": "2003 cannot connect",
     }
     text = daemon.cli("status").stdout
     for words in (
         rf"^forwarder: pid {os.getpid()}, up \S+, connected to MySQL$",
         r"^  message databases: 2, broken: 1$",
+        r"^  events a second: 7$",
         r"^  links: the oldest unread change is 2500ms old$",
         r'^  last error: "2003 cannot connect"$',
         r'^ +1  server 3, tried again: "1146 no \\"table\\""$',
