@@ -452,7 +452,7 @@ def memory(pid):
             if rights[0] != "r" or line.endswith(("[vvar]", "[vsyscall]")):
                 continue
             # The shadow of sanitizers: huge, and never copies of bytes.
-            if high - low > 1 << 28:
+            if "sanitized" in TRACKER and high - low > 1 << 28:
                 continue
             while low < high:
                 size = min(high - low, 8 << 20)
