@@ -50,10 +50,10 @@ send_parts(
 		memcpy(w->reply + used, parts[i].iov_base, parts[i].iov_len);
 		used += parts[i].iov_len;
 	}
+	/* write, as conn.c reads; SIGPIPE is ignored in every role. */
 	do
-		sent = used > 0
-			   ? send(c->watch.fd, w->reply, used, MSG_NOSIGNAL)
-			   : sendmsg(c->watch.fd, &mh, MSG_NOSIGNAL);
+		sent = used > 0 ? write(c->watch.fd, w->reply, used)
+				: sendmsg(c->watch.fd, &mh, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	return sent;
 }
