@@ -24,8 +24,7 @@
 /* --- databases that cannot be read -------------------------------------- */
 
 static void
-become_unreadable(
-    struct forwarder *f, struct mail_server *server, const struct err *e)
+become_unreadable(struct mail_server *server, const struct err *e)
 {
 	uint64_t held_back, now = clock_mono_ms();
 
@@ -35,7 +34,6 @@ become_unreadable(
 		log_warn("links cannot be read database=%s cause=\"%s\" "
 			 "more=%" PRIu64,
 		    server->database, e->text, held_back);
-	(void)f;
 }
 
 /* 0 when the failure is of this database alone. */
@@ -47,7 +45,7 @@ only_this(struct forwarder *f, struct mail_server *server, struct err *e)
 	case SQL_DENIED:
 	case SQL_RETRY:
 	case SQL_OTHER:
-		become_unreadable(f, server, e);
+		become_unreadable(server, e);
 		return 0;
 	default:
 		return -1;

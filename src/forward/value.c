@@ -102,14 +102,6 @@ forward_event_name(enum ipc_event_kind kind)
 	return kind == IPC_EVENT_CLICK ? "MessageLinkClicked" : "MessageLoaded";
 }
 
-bool
-forward_event_matches(struct span name, enum ipc_event_kind kind)
-{
-	while (name.len > 0 && name.p[name.len - 1] == ' ')
-		name.len--;
-	return span_equal_nocase(name, span_of(forward_event_name(kind)));
-}
-
 const char *
 forward_spam_status(bool inspected, bool spam)
 {

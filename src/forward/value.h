@@ -69,13 +69,6 @@ size_t forward_narrow(uint8_t *text, size_t len);
 /* "MessageLoaded" of an open, "MessageLinkClicked" of a click. */
 const char *forward_event_name(enum ipc_event_kind kind);
 
-/*
- * Whether a row of webhook_events asks for this kind. As Postal's collations
- * compare: without case, spaces at the end do not count. Only ASCII letters
- * are folded; names with others are not in Postal. NULL matches nothing.
- */
-bool forward_event_matches(struct span name, enum ipc_event_kind kind);
-
 /* spam_status of a message; NULL in a column counts as false. */
 const char *forward_spam_status(bool inspected, bool spam);
 
