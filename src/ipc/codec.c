@@ -212,6 +212,9 @@ union any_row {
 	struct ipc_domain_row domain_row;
 	struct ipc_replica_row replica_row;
 	struct ipc_known_link_row known_link_row;
+	struct ipc_certificate_row certificate_row;
+	struct ipc_wanted_row wanted_row;
+	struct ipc_challenge_row challenge_row;
 };
 
 static void
@@ -264,6 +267,7 @@ ipc_breach_text(unsigned int breach)
 	    [IPC_BREACH_DESCRIPTORS] = "the wrong number of descriptors",
 	    [IPC_BREACH_ORDER] = "a message out of order",
 	    [IPC_BREACH_FLOOD] = "more than it may have under way",
+	    [IPC_BREACH_UNSEALED] = "a descriptor of no sealed memory file",
 	};
 
 	if (breach >= ARRAY_LENGTH(texts) || texts[breach] == NULL)

@@ -59,5 +59,12 @@ extern const struct ipc_record ipc_challenge_body;
 extern const struct ipc_record ipc_challenged_body;
 extern const struct ipc_record ipc_domains_get_body;
 extern const struct ipc_record ipc_domains_body;
+extern const struct ipc_record ipc_certificate_rows_body;
+extern const struct ipc_record ipc_rows_wanted_body;
+extern const struct ipc_record ipc_row_chain_body;
+extern const struct ipc_record ipc_row_key_body;
+extern const struct ipc_record ipc_row_taken_body;
+extern const struct ipc_record ipc_known_challenges_body;
+extern const struct ipc_record ipc_challenges_due_body;
 
 #endif

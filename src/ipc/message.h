@@ -80,6 +80,13 @@ enum ipc_type {
 	IPC_CHALLENGED,
 	IPC_DOMAINS_GET,
 	IPC_DOMAINS,
+	IPC_CERTIFICATE_ROWS,
+	IPC_ROWS_WANTED,
+	IPC_ROW_CHAIN,
+	IPC_ROW_KEY,
+	IPC_ROW_TAKEN,
+	IPC_KNOWN_CHALLENGES,
+	IPC_CHALLENGES_DUE,
 	IPC_TYPE_END,
 };
 
@@ -87,7 +94,7 @@ enum ipc_type {
 #define IPC_RECORD_MAX 131072
 #define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 3
+#define IPC_VERSION 4
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535
@@ -207,6 +214,7 @@ enum ipc_breach {
 	IPC_BREACH_DESCRIPTORS, /* too many or too few */
 	IPC_BREACH_ORDER,	/* not now */
 	IPC_BREACH_FLOOD,	/* more under way than the rules allow */
+	IPC_BREACH_UNSEALED,	/* a descriptor of no sealed memory file */
 	IPC_BREACH_END,
 };
 
@@ -261,6 +269,7 @@ struct ipc_event {
 #include "ipc/message_forwarder.h"
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
+#include "ipc/message_rows.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -445,6 +454,13 @@ union ipc_body {
 	struct ipc_challenged challenged;
 	struct ipc_domains_get domains_get;
 	struct ipc_domains domains;
+	struct ipc_certificate_rows certificate_rows;
+	struct ipc_rows_wanted rows_wanted;
+	struct ipc_row_chain row_chain;
+	struct ipc_row_key row_key;
+	struct ipc_row_taken row_taken;
+	struct ipc_known_challenges known_challenges;
+	struct ipc_challenges_due challenges_due;
 };
 
 enum ipc_field_kind {
@@ -500,6 +516,9 @@ extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
+extern const struct ipc_record ipc_certificate_row_record;
+extern const struct ipc_record ipc_wanted_row_record;
+extern const struct ipc_record ipc_challenge_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

@@ -100,6 +100,25 @@ find(const struct tls_set *s, struct span name)
 	return r != NULL && r->len != 0 ? &r->entry : NULL;
 }
 
+/* Its own entry, or that of a wildcard. */
+static const struct tls_entry *
+find_covering(const struct tls_set *s, struct span name)
+{
+	uint8_t lower[TLS_NAME_MAX];
+	size_t len = canonical(name, lower);
+	const struct tls_entry *found = find(s, (struct span){lower, len});
+	size_t dot = 0;
+
+	/* "*" takes the place of the first label, however long that is. */
+	while (dot < len && lower[dot] != '.')
+		dot++;
+	if (found == NULL && dot > 0 && dot < len) {
+		lower[dot - 1] = '*';
+		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
+	}
+	return found;
+}
+
 static int
 grow_rows(struct tls_set *s, size_t wanted)
 {
@@ -209,6 +228,25 @@ tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
 }
 
 int
+tls_set_add_where_none(struct tls_set *s, struct span pem, uint32_t key_id,
+    struct span name, struct err *e)
+{
+	struct tls_identity *identity;
+
+	if (find_covering(s, name) != NULL)
+		return 0;
+	identity = hold_chain(s, pem, key_id, e);
+	if (identity == NULL)
+		return -1;
+	if (grow_rows(s, s->n_rows + 1) != 0) {
+		free(s->held[--s->n_held]);
+		return err_set(e, "no memory");
+	}
+	enter(s, name, identity);
+	return 0;
+}
+
+int
 tls_set_add_default(
     struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
 {
@@ -226,21 +264,9 @@ tls_set_add_default(
 const struct tls_entry *
 tls_set_find(const struct tls_set *s, struct span name)
 {
-	uint8_t lower[TLS_NAME_MAX];
-	size_t len = canonical(name, lower);
-	const struct tls_entry *found = find(s, (struct span){lower, len});
-	size_t dot = 0;
+	const struct tls_entry *found = find_covering(s, name);
 
-	/* "*" takes the place of the first label, however long that is. */
-	while (dot < len && lower[dot] != '.')
-		dot++;
-	if (found == NULL && dot > 0 && dot < len) {
-		lower[dot - 1] = '*';
-		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
-	}
-	if (found == NULL && s->has_fallback)
-		found = &s->fallback;
-	return found;
+	return found == NULL && s->has_fallback ? &s->fallback : found;
 }
 
 size_t

@@ -43,6 +43,13 @@ struct tls_set *tls_set_new(const struct hash_key *key);
  */
 int tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
     struct span name, struct err *e);
+/*
+ * The same for one name alone, whatever names are in it, and only when the set
+ * has nothing for that name yet but the default; otherwise the chain is not
+ * kept.
+ */
+int tls_set_add_where_none(struct tls_set *s, struct span pem, uint32_t key_id,
+    struct span name, struct err *e);
 /* The same, as the default: for unknown names, and clients without SNI. */
 int tls_set_add_default(
     struct tls_set *s, struct span pem, uint32_t key_id, struct err *e);
