@@ -53,6 +53,7 @@ spawn_web(struct child *c, struct err *e)
 	settings.s1 = m->sessions_key[1];
 	settings.n_listeners = (uint16_t)m->listeners.n;
 	settings.n_https = (uint16_t)m->listeners.n_https;
+	c->https = settings.n_https > 0;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }
 
@@ -132,7 +133,8 @@ may_meet(const struct child *web, const struct child *other)
 {
 	return web->role == IPC_WEB &&
 	       (other->role == IPC_STORE ||
-		   (other->role == IPC_KEEPER && other->pairs.connected));
+		   (other->role == IPC_KEEPER && other->pairs.connected &&
+		       web->https));
 }
 
 void

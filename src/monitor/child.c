@@ -163,7 +163,7 @@ child_is_running(const struct child *c)
 bool
 child_is_worker(const struct child *c)
 {
-	return c->role == IPC_WEB && child_is_running(c);
+	return c->role == IPC_WEB && c->https && child_is_running(c);
 }
 
 /* --- start ------------------------------------------------------------- */

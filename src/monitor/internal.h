@@ -35,6 +35,7 @@ struct child {
 	enum ipc_role role;
 	uint16_t index;
 	unsigned int generation; /* of web workers; counts reloads */
+	bool https; /* a web worker that was started with such listeners */
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;
@@ -103,7 +104,7 @@ uint64_t children_due(struct monitor *m);
 size_t children_count(const struct monitor *m, unsigned int role,
     enum child_state least, enum child_state most);
 bool child_is_running(const struct child *c);
-/* A web worker that runs and is not told to finish. */
+/* A web worker with HTTPS that runs and is not told to finish. */
 bool child_is_worker(const struct child *c);
 /* Sends a message to a role that runs. */
 void child_send(struct child *c, enum ipc_type type, const void *body, int fd);

@@ -406,7 +406,7 @@ tell_or_feed(struct child *c)
 	if (c->role == IPC_KEEPER)
 		feed_keeper(c);
 	/* The first set is complete, unless there is something already. */
-	else if (c->role == IPC_WEB && p->version > 0 &&
+	else if (child_is_worker(c) && p->version > 0 &&
 		 (pairs_count(p, PAIR_SERVED) > 0 ||
 		     pairs_count(p, PAIR_OFFERED) == 0))
 		tell_worker(c);
