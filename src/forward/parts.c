@@ -5,6 +5,9 @@
  */
 #include "forward/parts.h"
 
+#include <assert.h>
+#include <stddef.h>
+
 #include "base/hash.h"
 
 /* Room for the message's own fields in front of its rows. */
@@ -12,10 +15,21 @@
 
 static const struct hash_key change_key = {3, 4};
 
+static_assert(
+    sizeof(struct ipc_known_domains) == sizeof(struct ipc_known_servers) &&
+	offsetof(struct ipc_known_domains, rows) ==
+	    offsetof(struct ipc_known_servers, rows),
+    "another shape");
+static_assert(
+    sizeof(struct ipc_known_challenges) == sizeof(struct ipc_known_servers) &&
+	offsetof(struct ipc_known_challenges, rows) ==
+	    offsetof(struct ipc_known_servers, rows),
+    "another shape");
+
 static int
 end_part(struct parts *p, uint8_t flags, struct err *e)
 {
-	/* All these messages have this shape; a unit test says so. */
+	/* All these messages have this shape. */
 	struct ipc_known_servers body = {.flags = (uint8_t)(p->flags | flags),
 	    .rows = {p->count, writer_span(&p->rows)}};
 	uint64_t part = hash_bytes(&change_key, writer_span(&p->rows));

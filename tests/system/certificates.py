@@ -34,6 +34,61 @@ def make_chain(key, name, directory):
         path.unlink()
 
 
+class Issuer:
+    """A root and an authority below it, as Let's Encrypt has them."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        directory.mkdir()
+        self.root = directory / "root.pem"
+        self._key("root"), self._key("middle")
+        openssl(
+            "req", "-x509", "-key", self._path("root.key"), "-days", "30",
+            "-subj", "/CN=test root", "-out", str(self.root),
+        )
+        self.intermediaries = self._sign(
+            "middle", "root", "/CN=test authority",
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign",
+        )
+        (directory / "middle.pem").write_text(self.intermediaries)
+
+    def _path(self, name):
+        return str(self.directory / name)
+
+    def _key(self, name, kind="ec"):
+        text = make_key(kind)
+        (self.directory / f"{name}.key").write_text(text)
+        return text
+
+    def _sign(self, name, by, subject, extensions):
+        (self.directory / "ext").write_text(extensions + "\n")
+        openssl(
+            "req", "-new", "-key", self._path(f"{name}.key"),
+            "-subj", subject, "-out", self._path("request"),
+        )
+        return openssl(
+            "x509", "-req", "-in", self._path("request"), "-days", "30",
+            "-CA", self._path(f"{by}.pem"), "-CAkey", self._path(f"{by}.key"),
+            "-CAcreateserial", "-extfile", self._path("ext"),
+        ).decode()
+
+    def row(self, name, kind="2048", also=()):
+        """Columns of track_certificates; an RSA key as Postal writes it."""
+        key = self._key("leaf", kind)
+        names = ",".join(f"DNS:{n}" for n in (name, *also))
+        certificate = self._sign(
+            "leaf", "middle", f"/CN={name}", f"subjectAltName={names}"
+        )
+        if kind != "ec":
+            key = openssl("rsa", "-traditional", data=key.encode()).decode()
+            assert "BEGIN RSA PRIVATE KEY" in key
+        return {
+            "certificate": certificate,
+            "intermediaries": self.intermediaries,
+            "key": key,
+        }
+
+
 class Directory:
     """[https] certificates: a directory for each pair."""
 
