@@ -70,4 +70,19 @@ bool handover_goes_on(const struct monitor *m, uint64_t now_ms);
 /* The end; removes the socket. */
 void handover_close(struct monitor *m);
 
+/* Between handover.c and handover_rows.c. */
+
+union ipc_body;
+/* Messages; 0, or the breach. Each takes the descriptor. */
+unsigned int handover_on_rows(
+    struct monitor *m, const union ipc_body *body, int fd);
+unsigned int handover_on_chain(
+    struct monitor *m, const union ipc_body *body, int fd);
+unsigned int handover_on_key(
+    struct monitor *m, const union ipc_body *body, int fd);
+void handover_answer(struct monitor *m, enum ipc_type type, const void *body);
+void handover_forget_rows(struct handover *h);
+/* As many changes as at a start. */
+void handover_allow(struct handover *h);
+
 #endif
