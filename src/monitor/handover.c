@@ -41,8 +41,13 @@ static void
 part_from(
     struct monitor *m, const struct ipc_message *message, unsigned int why)
 {
-	log_err("close forwarder message=%s reason=\"it sent the monitor %s\"",
-	    message == NULL ? "?" : message->name, ipc_breach_text(why));
+	uint64_t held_back;
+
+	if (log_limit_pass(&m->handover.log_breach, m->loop.now_ms, &held_back))
+		log_err("close forwarder message=%s reason=\"it sent the "
+			"monitor %s\" more=%" PRIu64,
+		    message == NULL ? "?" : message->name, ipc_breach_text(why),
+		    held_back);
 	disconnect(m);
 }
 
@@ -103,7 +108,7 @@ on_peer(struct loop_watch *w, uint32_t events)
 			part_from(m, in.message, breach);
 		return;
 	default:
-		log_info("forwarder gone: what it gave stays served");
+		log_debug("forwarder gone: what it gave stays served");
 		disconnect(m);
 	}
 }

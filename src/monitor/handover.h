@@ -51,7 +51,8 @@ struct handover {
 	/* So many changes are allowed now; they become more by the second. */
 	uint32_t allowed;
 	uint64_t allowed_at_ms;
-	struct log_limit log_refused;
+	size_t pairs_most; /* of rows, old ones included */
+	struct log_limit log_refused, log_breach, log_later;
 	uint64_t quiet_until_ms; /* more may come; see handover_goes_on */
 };
 
@@ -82,7 +83,7 @@ unsigned int handover_on_key(
     struct monitor *m, const union ipc_body *body, int fd);
 void handover_answer(struct monitor *m, enum ipc_type type, const void *body);
 void handover_forget_rows(struct handover *h);
-/* As many changes as at a start. */
+/* As many changes as at a start, and how many pairs there may be. */
 void handover_allow(struct handover *h);
 
 #endif

@@ -6,6 +6,7 @@
  * mapped.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "monitor/internal.h"
 
 #define PLACES ((size_t)IPC_ROWS_MAX * 2)
@@ -20,9 +22,10 @@
  * costs the keepers a signature and the workers a new set. */
 #define CHANGES_AT_ONCE IPC_ROWS_MAX
 #define CHANGE_EVERY_MS 1000
-/* Of all pairs that live at a time, old ones included: the rest is for the
- * directory. */
-#define PAIRS_MOST (IPC_PAIRS_MAX / 2)
+/* Of all pairs that live at a time, and of our descriptors, of which each has
+ * two: the rest is for the directory. */
+#define PAIRS_MOST ((size_t)IPC_PAIRS_MAX / 2)
+#define DESCRIPTORS_SHARE 8
 /* After a run that changed something. */
 #define QUIET_MS 500
 
@@ -256,6 +259,9 @@ handover_allow(struct handover *h)
 {
 	h->allowed = CHANGES_AT_ONCE;
 	h->allowed_at_ms = clock_mono_ms();
+	h->pairs_most = (size_t)fd_raise_limit() / DESCRIPTORS_SHARE;
+	if (h->pairs_most > PAIRS_MOST)
+		h->pairs_most = PAIRS_MOST;
 }
 
 static bool
@@ -270,7 +276,7 @@ may_change(struct monitor *m)
 				 : h->allowed + (uint32_t)more;
 		h->allowed_at_ms += more * CHANGE_EVERY_MS;
 	}
-	if (h->allowed == 0 || pairs_count_of_rows(&m->pairs) >= PAIRS_MOST)
+	if (h->allowed == 0 || pairs_count_of_rows(&m->pairs) >= h->pairs_most)
 		return false;
 	h->allowed--;
 	return true;
@@ -295,6 +301,22 @@ offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 	}
 	pairs_offer(m, name, chain_fd, key_fd);
 	pairs_feed(m);
+}
+
+static void
+say_later(struct monitor *m)
+{
+	struct handover *h = &m->handover;
+	char text[PAIRS_SHOWN];
+	uint64_t held_back;
+
+	if (log_limit_pass(&h->log_later, m->loop.now_ms, &held_back))
+		log_warn("certificate name=%s is taken later: %s more=%" PRIu64,
+		    pairs_shown(h->rows[h->half_row].name, text),
+		    h->allowed == 0 ? "too many changes at a time"
+				    : "too many pairs for the descriptors that "
+				      "this process may open (LimitNOFILE=)",
+		    held_back);
 }
 
 unsigned int
@@ -323,6 +345,7 @@ handover_on_key(struct monitor *m, const union ipc_body *body, int fd)
 		offer(m, row->name, h->half_fd, fd);
 		h->half_fd = -1;
 	} else {
+		say_later(m);
 		fd_close(&h->half_fd);
 		fd_close(&fd);
 	}

@@ -362,6 +362,7 @@ def test_a_flood_of_changes(serving, directory, pair):
         passed = time.monotonic() - started
         # 2000 at once, one of them before; then one a second.
         assert later > 0 and 1900 < given <= 2000 + passed + 1, (given, passed)
+        serving.wait_log(r'is taken later: too many changes at a time')
         directory.put("mine")
         serving.wait_log(r'certificate name="mine" pair=\d+ taken')
         wait_for(
@@ -369,6 +370,30 @@ def test_a_flood_of_changes(serving, directory, pair):
             "the directory")
     assert f"CN = {NAME}" in handshake(serving, NAME)
     assert roles(serving) == pids
+
+
+def test_few_descriptors(make_tracker, directory, pair):
+    """Rows get a share of them, and the one that gets none is named."""
+    t = make_tracker({
+        "postal": {"mode": "mysql"},
+        "https": {
+            "listen": f"127.0.0.1:{free_port()}",
+            "certificates": str(directory.path),
+        },
+    }, command=["prlimit", "--nofile=400:400"])
+    t.https_port = int(t.settings["https"]["listen"].split(":")[1])
+    t.start()
+    names = [(f"n{i}.example", "1") for i in range(51)]
+    with Handover(t) as h:
+        assert len(h.name(names, FIRST)) == 51
+        said = [h.give(name, m, *pair) for name, m in names]
+        h.name([], LAST)
+    assert said == [h.OFFERED] * 50 + [h.LATER]
+    t.wait_log(r'name="track_certificates/n50.example" is taken later: too '
+               r"many pairs for the descriptors that this process may open")
+    directory.put("mine")
+    t.wait_log(r'certificate name="mine" pair=51 taken')
+    served(t, 51)
 
 
 def test_a_channel_that_is_not_read(serving):
