@@ -1,8 +1,8 @@
 /*
  * reply.c - the answers, and how they look on the wire
  *
- * Pure; run by the web worker. To add an answer: a value in reply.h and a row
- * here. A reply is at most six parts: head, date, location, connection, body.
+ * Pure; run by web worker and admin. To add an answer: a value in reply.h and
+ * a row here. A reply is at most six parts: head, date, location, connection, body.
  */
 #include "http/reply.h"
 
@@ -101,6 +101,7 @@ struct row {
 	const char *reason;
 	const char *fields; /* beside the common ones and the length */
 	const char *body;   /* NULL: the picture, or what the caller gives */
+	bool given;	    /* the caller gives it */
 };
 
 static const struct row rows[HTTP_REPLY_N] = {
@@ -114,13 +115,20 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"Invalid Server Token"},
     [HTTP_REPLY_UNKNOWN_LINK] = {404, "Not Found", TEXT NO_STORE,
 	"Link not found"},
-    [HTTP_REPLY_CHALLENGE] = {200, "OK", TEXT NO_STORE, NULL},
+    [HTTP_REPLY_CHALLENGE] = {200, "OK", TEXT NO_STORE, NULL, true},
     [HTTP_REPLY_NO_CHALLENGE] = {404, "Not Found", TEXT NO_STORE,
 	"Verification not found"},
     [HTTP_REPLY_UNAVAILABLE] = {503, "Service Unavailable",
 	"Content-Type: text/html; charset=utf-8\r\n" NO_STORE
 	"Retry-After: 2\r\n",
 	try_again},
+    [HTTP_REPLY_FINE] = {200, "OK", TEXT NO_STORE, NULL, true},
+    [HTTP_REPLY_METRICS] = {200, "OK",
+	"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" NO_STORE,
+	NULL, true},
+    [HTTP_REPLY_NOT_FOUND] = {404, "Not Found", TEXT NO_STORE, NULL, true},
+    [HTTP_REPLY_NOT_READY] = {503, "Service Unavailable", TEXT NO_STORE, NULL,
+	true},
     [HTTP_REPLY_BAD_REQUEST] = {400, "Bad Request", TEXT NO_STORE,
 	"Bad Request"},
     [HTTP_REPLY_METHOD_NOT_ALLOWED] = {405, "Method Not Allowed",
@@ -149,8 +157,8 @@ http_replies_init(struct http_replies *all)
 		t->body = row->body == NULL
 			      ? (struct span){picture, sizeof(picture)}
 			      : span_of(row->body);
-		/* That of a challenge is known when it is answered. */
-		if (i != HTTP_REPLY_CHALLENGE)
+		/* What is given is known when it is answered. */
+		if (!row->given)
 			(void)snprintf(length, sizeof(length),
 			    "Content-Length: %zu\r\n", t->body.len);
 		n = snprintf(t->head, sizeof(t->head),
@@ -204,7 +212,8 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 	static const char length[] = "\r\nContent-Length: ";
 	const struct http_reply_text *t = &all->of[reply];
 	struct span end = connection(o->keep_alive, o->minor);
-	struct span body = reply == HTTP_REPLY_CHALLENGE ? o->content : t->body;
+	bool given = rows[reply].given;
+	struct span body = given ? o->content : t->body;
 	int n = 0;
 
 	put(&parts[n++], t->head, t->head_len);
@@ -213,7 +222,7 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 		put(&parts[n++], location, sizeof(location) - 1);
 		put(&parts[n++], o->location.p, o->location.len);
 	}
-	if (reply == HTTP_REPLY_CHALLENGE) {
+	if (given) {
 		put(&parts[n++], length, sizeof(length) - 1);
 		(void)snprintf(o->length, sizeof(o->length), "%zu", body.len);
 		put(&parts[n++], o->length, strlen(o->length));
