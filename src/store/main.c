@@ -25,7 +25,7 @@
 #define SPOOL_FD (ROLE_FIRST_FD + 0)
 #define SOCKET_FD (ROLE_FIRST_FD + 1)
 #define CHALLENGES_FD (ROLE_FIRST_FD + 2)
-#define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + 32)
+#define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + ADMINS_MAX + 32)
 
 static struct store store;
 
@@ -45,7 +45,10 @@ on_channel_offer(struct store *s, const union ipc_body *body, int fd)
 		tool_add(s, fd, 0, 0);
 		return;
 	}
-	worker_add(s, &body->channel, fd);
+	if (body->channel.role == IPC_ADMIN)
+		admin_add(s, &body->channel, fd);
+	else
+		worker_add(s, &body->channel, fd);
 }
 
 static void
@@ -170,6 +173,8 @@ get_memory(struct store *s, struct err *e)
 		s->workers[i].channel.fd = s->workers[i].watch.fd = -1;
 	for (size_t i = 0; i < TOOLS_MAX; i++)
 		s->tools[i].channel.fd = s->tools[i].watch.fd = -1;
+	for (size_t i = 0; i < ADMINS_MAX; i++)
+		s->admins[i].channel.fd = s->admins[i].watch.fd = -1;
 	s->forwarder.channel.fd = s->forwarder.watch.fd = -1;
 	return 0;
 }
