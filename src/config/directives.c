@@ -274,7 +274,7 @@ const struct config_directive config_directives[] = {
 	0, CONFIG_LISTEN_MAX, NULL, "127.0.0.1:9092",
 	"Where /health, /ready and /metrics are answered; empty means "
 	"nowhere.",
-	false},
+	true},
 
     {"log", "level", CONFIG_CHOICE, offsetof(struct config, log.level), 0, 0,
 	level_names, "info", "The least important records that are logged.",

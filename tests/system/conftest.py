@@ -133,6 +133,8 @@ class Tracker:
                 # A loaded machine is no reason for a test to see `late`.
                 "max_wait": "10s",
             },
+            # Its default is one port for all; test_admin.py gives it one.
+            "admin": {"listen": ""},
         }
         for section, keys in (settings or {}).items():
             self.settings.setdefault(section, {}).update(keys)
