@@ -14,7 +14,7 @@
 #include "base/fd.h"
 
 /* So long the answers serve. */
-#define FRESH_MS 200
+#define FRESH_MS 100
 
 enum question { STATUS, COMMITS };
 

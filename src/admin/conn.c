@@ -20,6 +20,8 @@
 #define WRITE_WITHIN_MS 10000
 /* How long a peer may take to close after our last word. */
 #define CLOSE_WITHIN_MS 1000
+/* At the end: how long a head may still take to arrive. */
+#define QUIET_MS 500
 #define DISCARDS_A_ROUND 16
 
 /* --- life -------------------------------------------------------------- */
@@ -27,8 +29,12 @@
 static void
 set_deadline(struct conn *c, enum conn_state state, uint64_t in_ms)
 {
+	const struct admin *a = c->admin;
+
 	c->state = state;
-	c->deadline_ms = c->admin->loop.now_ms + in_ms;
+	c->deadline_ms = a->loop.now_ms + in_ms;
+	if (a->stopping && c->deadline_ms > a->stop_by_ms)
+		c->deadline_ms = a->stop_by_ms;
 	loop_wake_at(&c->admin->loop, c->deadline_ms);
 }
 
@@ -313,11 +319,14 @@ admin_conns_stop(struct admin *a)
 {
 	for (size_t i = 0; i < CONNS_MAX; i++) {
 		struct conn *c = &a->conns[i];
+		uint64_t most = a->stop_by_ms;
 
-		if (c->state == CONN_READING && c->len == 0)
-			conn_close(c);
-		else if (c->deadline_ms > a->stop_by_ms)
-			c->deadline_ms = a->stop_by_ms;
+		/* A request may be on its way to us, but not for long. */
+		if (c->state == CONN_READING &&
+		    most > a->loop.now_ms + QUIET_MS)
+			most = a->loop.now_ms + QUIET_MS;
+		if (c->deadline_ms > most)
+			c->deadline_ms = most;
+		loop_wake_at(&a->loop, most);
 	}
-	loop_wake_at(&a->loop, a->stop_by_ms);
 }

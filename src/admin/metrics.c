@@ -36,8 +36,8 @@ put_daemon(struct writer *w, const struct metrics_facts *f)
 {
 	const struct ipc_status *s = f->status;
 	struct exposition_labels labels = {
-	    2, {{"version", span_of(TRACKER_VERSION)},
-		   {"mode", span_of(mode_of(s))}}};
+	    s == NULL ? 1 : 2, {{"version", span_of(TRACKER_VERSION)},
+				   {"mode", span_of(mode_of(s))}}};
 
 	exposition_head(w, "build_info", "gauge",
 	    "Version and [postal] mode, as labels; the value is always 1.");
