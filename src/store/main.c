@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -232,6 +233,24 @@ open_searches(struct store *s, struct err *e)
 	return 0;
 }
 
+/* The terms of the conservation law, at both ends of a store's life; between
+ * them accepted grows by what its workers recorded. */
+static void
+say_numbers(const struct store *s, const char *when)
+{
+	const struct spool_counts *c = &s->spool.now;
+
+	log_info("numbers when=%s accepted=%" PRIu64 " written=%" PRIu64
+		 " unmatched=%" PRIu64 " duplicates=%" PRIu64
+		 " set_aside=%" PRIu64 " expired=%" PRIu64 " pending=%" PRIu64
+		 " lost=%" PRIu64 " late=%" PRIu64 " opens=%" PRIu64
+		 " clicks=%" PRIu64,
+	    when, c->accepted, c->written, c->unmatched, c->duplicates,
+	    c->set_aside, c->expired, c->pending, c->lost, c->late,
+	    workers_counter(s, COUNTER_OPENS),
+	    workers_counter(s, COUNTER_CLICKS));
+}
+
 static int
 start(struct store *s, const char *argv0, struct err *e)
 {
@@ -254,6 +273,7 @@ start(struct store *s, const char *argv0, struct err *e)
 	s->loop.after_round = after_round;
 	s->loop.on_due = on_due;
 	loop_wake_at(&s->loop, 1);
+	say_numbers(s, "start");
 	return role_ready(&s->role, !s->ready, e);
 }
 
@@ -267,6 +287,7 @@ end(struct store *s)
 	if (spool_is_open(&s->spool) &&
 	    (s->spool.in_transaction || spool_has_unsaved_counts(&s->spool)))
 		keep_tend(s);
+	say_numbers(s, "end");
 	/* Closing the last connection checkpoints the log and removes it. */
 	spool_close(&s->spool);
 	links_close(&s->links);
