@@ -1,9 +1,11 @@
 """The admin listener: what it answers, whom it serves, what it may not do."""
 
+import ctypes
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -12,7 +14,9 @@ import pytest
 import test_roles
 from admin import Admin, check_law
 from conftest import Connection, free_port, wait_for
-from fake_forwarder import Forwarder
+from fake_forwarder import NUMBER, Forwarder, span8, span16
+
+PIDFD_GETFD = 438
 
 
 @pytest.fixture
@@ -257,6 +261,17 @@ def test_the_store_dies(admin):
     assert len(re.findall(r"died role=admin", admin.tracker.log())) == 0
 
 
+def test_the_store_dies_with_a_question(admin):
+    """What it was asked is asked of the next one."""
+    admin.tracker.may_die = True
+    pid = admin.tracker.roles()["store[0]"]
+    os.kill(pid, signal.SIGSTOP)
+    assert admin.get("/ready").status == 503
+    os.kill(pid, signal.SIGKILL)
+    admin.tracker.wait_role("store[0]", other_than=pid)
+    wait_for(admin.ready, "ready again")
+
+
 def test_a_spool_that_cannot_be_opened(admin):
     """Links redirect, events are lost, and the reason is one line."""
     t = admin.tracker
@@ -283,8 +298,9 @@ def test_a_spool_that_cannot_be_opened(admin):
 
 
 def test_slow_clients_do_not_keep_others_away(admin):
-    """More than there is room for, saying nothing or half a request."""
-    idle = [admin.connect() for _ in range(100)]
+    """Many times more than there is room for, saying nothing or half a
+    request: each new one takes the place of the oldest."""
+    idle = [admin.connect() for _ in range(500)]
     for c in idle[::2]:
         try:
             c.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n")
@@ -380,6 +396,41 @@ def test_killed_it_is_started_again(admin):
     t.wait_role("admin[0]", other_than=pid)
     assert admin.ready()
     assert {k: v for k, v in t.roles().items() if k != "admin[0]"} == others
+
+
+def test_hijacked_it_is_replaced(admin):
+    """Its own channel to the store, in other hands."""
+    t = admin.tracker
+    t.may_die = True
+    roles = t.roles()
+    pid = roles["admin[0]"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    process = os.pidfd_open(pid)
+    store = None
+    for fd in map(int, os.listdir(f"/proc/{pid}/fd")):
+        taken = libc.syscall(PIDFD_GETFD, process, fd, 0)
+        assert taken >= 0, os.strerror(ctypes.get_errno())
+        try:
+            s = socket.socket(fileno=taken)
+        except OSError:
+            os.close(taken)
+            continue
+        if s.type == socket.SOCK_SEQPACKET and fd > 3:
+            store = s
+        else:
+            s.close()
+    os.close(process)
+    store.send(struct.pack("<H", NUMBER["LINK_ADD"]) + span8("ctqu6f")
+               + span8("evil") + span16("https://evil.example/"))
+    store.close()
+    t.wait_log(
+        rf'replace role=admin\[0\] pid={pid} reason="it sent the store a '
+        'message that it may not send"'
+    )
+    t.wait_role("admin[0]", other_than=pid)
+    wait_for(admin.ready, "ready again")
+    assert t.status()["links"] == 1
+    assert t.roles()["store[0]"] == roles["store[0]"]
 
 
 def answers(port):
