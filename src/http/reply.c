@@ -101,7 +101,6 @@ struct row {
 	const char *reason;
 	const char *fields; /* beside the common ones and the length */
 	const char *body;   /* NULL: the picture, or what the caller gives */
-	bool given;	    /* the caller gives it */
 };
 
 static const struct row rows[HTTP_REPLY_N] = {
@@ -115,20 +114,19 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"Invalid Server Token"},
     [HTTP_REPLY_UNKNOWN_LINK] = {404, "Not Found", TEXT NO_STORE,
 	"Link not found"},
-    [HTTP_REPLY_CHALLENGE] = {200, "OK", TEXT NO_STORE, NULL, true},
+    [HTTP_REPLY_CHALLENGE] = {200, "OK", TEXT NO_STORE, NULL},
     [HTTP_REPLY_NO_CHALLENGE] = {404, "Not Found", TEXT NO_STORE,
 	"Verification not found"},
     [HTTP_REPLY_UNAVAILABLE] = {503, "Service Unavailable",
 	"Content-Type: text/html; charset=utf-8\r\n" NO_STORE
 	"Retry-After: 2\r\n",
 	try_again},
-    [HTTP_REPLY_FINE] = {200, "OK", TEXT NO_STORE, NULL, true},
+    [HTTP_REPLY_FINE] = {200, "OK", TEXT NO_STORE, NULL},
     [HTTP_REPLY_METRICS] = {200, "OK",
 	"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" NO_STORE,
-	NULL, true},
-    [HTTP_REPLY_NOT_FOUND] = {404, "Not Found", TEXT NO_STORE, NULL, true},
-    [HTTP_REPLY_NOT_READY] = {503, "Service Unavailable", TEXT NO_STORE, NULL,
-	true},
+	NULL},
+    [HTTP_REPLY_NOT_FOUND] = {404, "Not Found", TEXT NO_STORE, NULL},
+    [HTTP_REPLY_NOT_READY] = {503, "Service Unavailable", TEXT NO_STORE, NULL},
     [HTTP_REPLY_BAD_REQUEST] = {400, "Bad Request", TEXT NO_STORE,
 	"Bad Request"},
     [HTTP_REPLY_METHOD_NOT_ALLOWED] = {405, "Method Not Allowed",
@@ -145,6 +143,13 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"HTTP Version Not Supported"},
 };
 
+/* The body is what the caller has. */
+static bool
+is_given(enum http_reply reply)
+{
+	return rows[reply].body == NULL && reply != HTTP_REPLY_PICTURE;
+}
+
 void
 http_replies_init(struct http_replies *all)
 {
@@ -158,7 +163,7 @@ http_replies_init(struct http_replies *all)
 			      ? (struct span){picture, sizeof(picture)}
 			      : span_of(row->body);
 		/* What is given is known when it is answered. */
-		if (!row->given)
+		if (!is_given((enum http_reply)i))
 			(void)snprintf(length, sizeof(length),
 			    "Content-Length: %zu\r\n", t->body.len);
 		n = snprintf(t->head, sizeof(t->head),
@@ -212,7 +217,7 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 	static const char length[] = "\r\nContent-Length: ";
 	const struct http_reply_text *t = &all->of[reply];
 	struct span end = connection(o->keep_alive, o->minor);
-	bool given = rows[reply].given;
+	bool given = is_given(reply);
 	struct span body = given ? o->content : t->body;
 	int n = 0;
 
