@@ -257,7 +257,8 @@ enum database_result drain_list_asides(
 int tools_open(struct store *s, int fd, struct err *e);
 /* A channel whose peer is a tool: from store.sock or from the monitor. */
 void tool_add(struct store *s, int fd, uid_t uid, pid_t pid);
-/* All that is known of this daemon, as STATUS. */
+/* All that is known of this daemon, as STATUS; to admin without the reasons of
+ * what is set aside. */
 enum ipc_result tool_send_status(struct store *s, const struct ipc_channel *to);
 
 /* admin.c */

@@ -97,8 +97,10 @@ tool_send_status(struct store *s, const struct ipc_channel *to)
 
 	for (size_t i = 0; i < sizeof(status.node); i++)
 		status.node[i] = s->spool.node[i];
-	/* Reading them is of use only when there are some. */
-	if (spool_is_open(&s->spool) && c->set_aside > 0)
+	/* Reading them all is of use only when there are some, and to a person:
+	 * admin asks again and again. */
+	if (to->peer != IPC_ADMIN && spool_is_open(&s->spool) &&
+	    c->set_aside > 0)
 		(void)drain_list_asides(s, STATUS_ASIDES, &status.asides, &e);
 	return ipc_send(to, s->scratch, IPC_STATUS, &status, -1);
 }
