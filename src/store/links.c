@@ -38,6 +38,7 @@ static const struct database_schema replica = {
 	      "CREATE TABLE domain (server_id INTEGER NOT NULL,"
 	      " name TEXT NOT NULL, dns_ok INTEGER NOT NULL,"
 	      " ssl INTEGER NOT NULL);"
+	      "CREATE INDEX domain_name ON domain (name COLLATE NOCASE);"
 	      "CREATE TABLE challenge (id INTEGER PRIMARY KEY,"
 	      " token TEXT NOT NULL COLLATE NOCASE, text BLOB NOT NULL);"
 	      "CREATE INDEX challenge_token ON challenge (token);"
@@ -88,6 +89,8 @@ static const char *const replica_texts[LINKS_STATEMENTS] = {
     [LINKS_EACH_DOMAIN] = "SELECT server_id, name, dns_ok, ssl FROM domain"
 			  " WHERE (name, server_id) > (?, ?)"
 			  " ORDER BY name, server_id",
+    [LINKS_HAS_DOMAIN] =
+	"SELECT 1 FROM domain WHERE name = ? COLLATE NOCASE LIMIT 1",
     [LINKS_CLEAR_CHALLENGES] = "DELETE FROM challenge",
     [LINKS_PUT_CHALLENGE] = "INSERT INTO challenge (token, text) VALUES (?, ?)",
     /* Postal compares without case; an exact one is meant rather. */
