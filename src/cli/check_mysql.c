@@ -159,7 +159,7 @@ say_not_connected(
 	for (size_t i = 0; i < ARRAY_LENGTH(remedies); i++)
 		if (remedies[i].number == h->sql.number)
 			remedy = remedies[i].remedy;
-	check_say(m->k, "FAIL", "%s %s as user %s: %s", h->section, e->text,
+	check_say(m->k, "FAIL", "%s %s as user %s; %s", h->section, e->text,
 	    h->target.user, remedy);
 }
 
@@ -258,7 +258,7 @@ check_session(struct check_mysql *m, struct database_host *h)
 }
 
 static void
-check_clock(struct check_mysql *m, struct database_host *h)
+check_server_clock(struct check_mysql *m, struct database_host *h)
 {
 	static const char text[] =
 	    "SELECT CAST(UNIX_TIMESTAMP(UTC_TIMESTAMP(6)) * 1000000 AS SIGNED)";
@@ -303,7 +303,7 @@ check_host(struct check_mysql *m, struct database_host *h)
 	check_version(m, h);
 	check_tls(m, h);
 	check_session(m, h);
-	check_clock(m, h);
+	check_server_clock(m, h);
 	return true;
 }
 

@@ -187,6 +187,7 @@ check_main(struct check_mysql *m)
 	check_generation(m);
 	check_engine(m, m->d.main, span_of(database), "webhook_requests");
 	check_webhooks(m);
+	check_tracking_domains(m);
 	m->servers = databases_read_servers(&m->d, &e) == 0;
 }
 

@@ -59,5 +59,9 @@ extern const struct ipc_record ipc_challenge_body;
 extern const struct ipc_record ipc_challenged_body;
 extern const struct ipc_record ipc_domains_get_body;
 extern const struct ipc_record ipc_domains_body;
+extern const struct ipc_record ipc_clients_get_body;
+extern const struct ipc_record ipc_clients_body;
+extern const struct ipc_record ipc_selftest_body;
+extern const struct ipc_record ipc_selftest_state_body;
 
 #endif

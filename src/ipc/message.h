@@ -80,6 +80,10 @@ enum ipc_type {
 	IPC_CHALLENGED,
 	IPC_DOMAINS_GET,
 	IPC_DOMAINS,
+	IPC_CLIENTS_GET,
+	IPC_CLIENTS,
+	IPC_SELFTEST,
+	IPC_SELFTEST_STATE,
 	IPC_TYPE_END,
 };
 
@@ -87,7 +91,7 @@ enum ipc_type {
 #define IPC_RECORD_MAX 131072
 #define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 3
+#define IPC_VERSION 4
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535
@@ -261,6 +265,7 @@ struct ipc_event {
 #include "ipc/message_forwarder.h"
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
+#include "ipc/message_tool.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -445,6 +450,10 @@ union ipc_body {
 	struct ipc_challenged challenged;
 	struct ipc_domains_get domains_get;
 	struct ipc_domains domains;
+	struct ipc_clients_get clients_get;
+	struct ipc_clients clients;
+	struct ipc_selftest selftest;
+	struct ipc_selftest_state selftest_state;
 };
 
 enum ipc_field_kind {
@@ -498,6 +507,7 @@ extern const struct ipc_record ipc_due_row_record;
 extern const struct ipc_record ipc_settle_row_record;
 extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
+extern const struct ipc_record ipc_selftest_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 
+import kernel
 import pytest
 
 from conftest import TRACKER, free_port, wait_for
@@ -36,6 +37,7 @@ def check(stack, prefix=()):
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=kernel.IN_STEP,
     )
     assert done.stderr == "", done.stderr
     assert PASSWORD not in done.stdout

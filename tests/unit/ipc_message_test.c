@@ -70,6 +70,10 @@ static const struct {
     {"CHALLENGED", IPC_STORE, IPC_WEB, 0},
     {"DOMAINS_GET", IPC_TOOL, IPC_STORE, 0},
     {"DOMAINS", IPC_STORE, IPC_TOOL, 0},
+    {"CLIENTS_GET", IPC_TOOL, IPC_STORE, 0},
+    {"CLIENTS", IPC_STORE, IPC_TOOL, 0},
+    {"SELFTEST", IPC_TOOL, IPC_STORE, 0},
+    {"SELFTEST_STATE", IPC_STORE, IPC_TOOL, 0},
 };
 
 static void

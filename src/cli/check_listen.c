@@ -1,0 +1,119 @@
+/*
+ * check_listen.c - `postal-tracker check`: whether each address can be
+ * listened on, and who has it
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "cli/check.h"
+#include "monitor/holder.h"
+#include "monitor/listen.h"
+
+/* Whoever holds the port for us; NULL: a stranger. */
+static const char *
+friend_of(const struct holder *h)
+{
+	if (strcmp(h->name, "postal-tracker") == 0)
+		return "served by postal-tracker";
+	/* Socket activation; whose unit it is, systemd knows. */
+	if (h->pid == 1 && strcmp(h->name, "systemd") == 0)
+		return "held by systemd for a .socket unit";
+	return NULL;
+}
+
+static void
+check_listener(struct check *k, const char *key, const struct endpoint *at)
+{
+	char shown[ENDPOINT_TEXT_SIZE];
+	const char *by = NULL;
+	struct holder h;
+	struct err e;
+	int fd = -1;
+
+	endpoint_format(at, shown);
+	if (listener_bind(at, &fd, &e) == 0) {
+		check_say(k, "ok", "%s %s: free", key, shown);
+		fd_close(&fd);
+		return;
+	}
+	if (e.code == EADDRINUSE && holder_find(at, &h) == 0)
+		by = friend_of(&h);
+	if (by != NULL)
+		check_say(
+		    k, "ok", "%s %s: %s (pid %d)", key, shown, by, (int)h.pid);
+	else
+		check_say(k, "FAIL", "%s %s", key, e.text);
+}
+
+struct listen_key {
+	const char *section;
+	const struct config_endpoints *list;
+};
+
+/* Whether one of them keeps the other from being bound. */
+static bool
+collide(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port &&
+	       addr_is_v4(&a->addr) == addr_is_v4(&b->addr) &&
+	       (addr_equal(&a->addr, &b->addr) || addr_is_any(&a->addr) ||
+		   addr_is_any(&b->addr));
+}
+
+static void
+check_collisions(struct check *k, const struct listen_key *one,
+    const struct listen_key *other)
+{
+	char a[ENDPOINT_TEXT_SIZE], b[ENDPOINT_TEXT_SIZE];
+
+	for (size_t i = 0; i < one->list->n; i++) {
+		for (size_t j = one == other ? i + 1 : 0; j < other->list->n;
+		     j++) {
+			if (!collide(
+				&one->list->list[i], &other->list->list[j]))
+				continue;
+			endpoint_format(&one->list->list[i], a);
+			endpoint_format(&other->list->list[j], b);
+			check_say(k, "FAIL",
+			    "[%s] listen %s and [%s] listen %s are the same "
+			    "port of one address; take one of them out",
+			    one->section, a, other->section, b);
+		}
+	}
+}
+
+static bool
+is_built(const char *section)
+{
+	for (size_t i = 0; i < config_n_directives; i++)
+		if (strcmp(config_directives[i].section, section) == 0 &&
+		    strcmp(config_directives[i].key, "listen") == 0)
+			return config_directives[i].built;
+	return false;
+}
+
+void
+check_listeners(struct check *k)
+{
+	const struct listen_key keys[] = {
+	    {"http", &k->config->http.listen},
+	    {"https", &k->config->https.listen},
+	    {"admin", &k->config->admin.listen},
+	};
+	size_t n = is_built("admin") ? 3 : 2;
+	char key[32];
+
+	if (keys[0].list->n == 0 && keys[1].list->n == 0)
+		check_say(k, "FAIL",
+		    "[http] listen names no address; write one, such as "
+		    "0.0.0.0:80");
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(
+		    key, sizeof(key), "[%s] listen", keys[i].section);
+		for (size_t j = 0; j < keys[i].list->n; j++)
+			check_listener(k, key, &keys[i].list->list[j]);
+		for (size_t j = 0; j <= i; j++)
+			check_collisions(k, &keys[j], &keys[i]);
+	}
+}
