@@ -22,6 +22,8 @@ int command_events(int argc, char **argv);
 int command_link(int argc, char **argv);
 int command_sql(int argc, char **argv);
 int command_domains(int argc, char **argv);
+int command_selftest(int argc, char **argv);
+int command_import_config(int argc, char **argv);
 
 /* Prints what is wrong and the usage of the command; returns EX_USAGE. */
 int cli_usage_error(const char *command, const char *what);
@@ -38,8 +40,11 @@ enum option_letter {
 	OPTION_SERVER = 1 << 4, /* --server TOKEN */
 	OPTION_TOKEN = 1 << 5,	/* --token TOKEN */
 	OPTION_NEEDING = 1 << 6,
-	OPTION_STATE = 1 << 7,	/* --state DIR */
-	OPTION_TARGET = 1 << 8, /* --target NAME, more than once */
+	OPTION_STATE = 1 << 7,		/* --state DIR */
+	OPTION_TARGET = 1 << 8,		/* --target NAME, more than once */
+	OPTION_URL = 1 << 9,		/* --url URL */
+	OPTION_PASSWORD_FILE = 1 << 10, /* --password-file PATH */
+	OPTION_SHOW_PASSWORD = 1 << 11,
 };
 
 #define OPTION_TARGETS_MAX 16
@@ -53,6 +58,8 @@ struct options {
 	const char *state; /* NULL: not given */
 	const char *targets[OPTION_TARGETS_MAX];
 	size_t n_targets;
+	const char *url, *password_file;
+	bool show_password;
 	char **rest; /* what is no option */
 	int n_rest;
 };

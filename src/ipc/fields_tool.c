@@ -31,6 +31,7 @@ const struct ipc_record ipc_selftest_body = {selftest_fields,
 static const struct ipc_field selftest_row_fields[] = {
     {"seq", IPC_U64, offsetof(struct ipc_selftest_row, seq), 0, UINT64_MAX,
 	NULL},
+    {"ip", IPC_BYTES, offsetof(struct ipc_selftest_row, ip), 16, 16, NULL},
     {"stored_us", IPC_U64, offsetof(struct ipc_selftest_row, stored_us), 0,
 	UINT64_MAX, NULL},
     {"settled_us", IPC_U64, offsetof(struct ipc_selftest_row, settled_us), 0,

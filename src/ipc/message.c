@@ -116,7 +116,7 @@ static const struct ipc_message messages[] = {
     {IPC_CLIENTS, "CLIENTS", IPC_STORE, IPC_TOOL, 26, 26, 0, &ipc_clients_body},
     {IPC_SELFTEST, "SELFTEST", IPC_TOOL, IPC_STORE, 4, 259, 0,
 	&ipc_selftest_body},
-    {IPC_SELFTEST_STATE, "SELFTEST_STATE", IPC_STORE, IPC_TOOL, 65, 828, 0,
+    {IPC_SELFTEST_STATE, "SELFTEST_STATE", IPC_STORE, IPC_TOOL, 97, 860, 0,
 	&ipc_selftest_state_body},
 };
 

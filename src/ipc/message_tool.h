@@ -18,6 +18,9 @@ struct ipc_clients {
 	uint8_t ip[16];
 };
 
+/* Where its link leads: ".invalid" is nowhere (RFC 2606). */
+#define IPC_SELFTEST_URL "http://postal-tracker-selftest.invalid/"
+
 enum ipc_selftest_step {
 	IPC_SELFTEST_BEGIN = 1, /* make a token, a link, a server if need be */
 	IPC_SELFTEST_LOOK,	/* what became of them so far */
@@ -39,6 +42,7 @@ enum ipc_selftest_outcome {
 };
 struct ipc_selftest_row {
 	uint64_t seq;	   /* 0: did not come yet */
+	uint8_t ip[16];	   /* of the visitor, as it was recorded */
 	int64_t stored_us; /* wall clock; 0: not on stable storage yet */
 	int64_t settled_us;
 	uint8_t outcome; /* enum ipc_selftest_outcome */

@@ -264,7 +264,7 @@ enum database_result drain_list_asides(
 /* A step; NULL, or why not. */
 const char *selftest_step(struct tool *t, const struct ipc_selftest *step);
 /* Its state as a message; borrows the store, rows from bytes. */
-#define SELFTEST_ROWS_SIZE 64
+#define SELFTEST_ROWS_SIZE 96
 struct ipc_selftest_state selftest_state(
     const struct store *s, uint8_t bytes[SELFTEST_ROWS_SIZE]);
 /* The tool is gone, and so is what it played with. */

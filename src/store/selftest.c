@@ -20,8 +20,6 @@
 
 /* No Postal gives such ids: its columns are INT. */
 #define NO_ID UINT32_MAX
-/* ".invalid" leads nowhere (RFC 2606). */
-#define LINK_URL "http://postal-tracker-selftest.invalid/"
 #define OWN_SERVER "selftest"
 
 enum { ROW_OPEN, ROW_CLICK, ROWS };
@@ -214,7 +212,7 @@ selftest_link(const struct store *s, const struct ipc_link *link,
 	    .has_message = 1,
 	    .link_id = NO_ID,
 	    .message_id = NO_ID,
-	    .url = span_of(LINK_URL)};
+	    .url = span_of(IPC_SELFTEST_URL)};
 	return true;
 }
 
@@ -235,6 +233,7 @@ selftest_put(
 		row = &t->rows[event.kind == IPC_EVENT_OPEN ? ROW_OPEN
 							    : ROW_CLICK];
 		row->seq = last_seq + i + 1;
+		memcpy(row->ip, event.ip, sizeof(row->ip));
 	}
 }
 
