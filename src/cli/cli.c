@@ -45,6 +45,9 @@ static const struct {
 	"domains [-c FILE] [--json] [--needing] [--target NAME]... [--state "
 	"DIR]",
 	"Postal's tracking domains, and what each needs for HTTPS"},
+    {"import-config", command_import_config,
+	"import-config [--password-file PATH | --show-password] [FILE]",
+	"print tracker.conf as Postal's postal.yml and environment have it"},
     {"version", NULL, "version", "version, build flags, libraries"},
     {"help", command_help, "help", "this text"},
 };
