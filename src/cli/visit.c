@@ -61,8 +61,8 @@ visit_parse(const char *url, struct visit_place *place, struct err *e)
 	}
 	len =
 	    host[0] == '[' ? strcspn(host, "]") + 1 : strspn(host, host_bytes);
-	if (host == url || len == 0 || len > strlen(host) ||
-	    len >= sizeof(place->host) ||
+	if (host == url || len == 0 || (host[0] == '[' && len < 4) ||
+	    len > strlen(host) || len >= sizeof(place->host) ||
 	    (host[0] == '[' &&
 		strspn(host + 1, "0123456789abcdefABCDEF:.") != len - 2))
 		return err_set(e,
