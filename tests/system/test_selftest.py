@@ -252,6 +252,9 @@ def test_behind_proxy_headers(make_tracker):
     t = make_tracker({**USERS, "clients": {
         "trusted_proxies": "127.0.0.1", "proxy_protocol": "yes"}}).start()
     assert "FAIL" not in selftest(t)
+    # A worker tells its counters once a second.
+    wait_for(lambda: t.status()["counters"]["requests_total"] >= 2,
+             "the counters", 30)
     assert t.status()["counters"]["proxy_headers_bad_total"] == 0
 
 
