@@ -24,6 +24,7 @@
 #define WITHIN_S 20
 #define ANSWER_MAX 65536
 #define AGENT "postal-tracker-selftest/" TRACKER_VERSION
+#define CURL_ARGUMENTS_MAX 20
 
 /* --- where ------------------------------------------------------------- */
 
@@ -288,9 +289,10 @@ extern char **environ;
 
 /* curl's output, its errors behind it, into fd. */
 static int
-start_curl(const char *const *arguments, int fd, pid_t *pid)
+start_curl(const char *arguments[CURL_ARGUMENTS_MAX], int fd, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
+	char *argv[CURL_ARGUMENTS_MAX];
 	int failed;
 
 	if (posix_spawn_file_actions_init(&actions) != 0)
@@ -299,10 +301,11 @@ start_curl(const char *const *arguments, int fd, pid_t *pid)
 		     &actions, 0, "/dev/null", O_RDONLY, 0) != 0 ||
 		 posix_spawn_file_actions_adddup2(&actions, fd, 1) != 0 ||
 		 posix_spawn_file_actions_adddup2(&actions, fd, 2) != 0;
-	/* It writes to none of them. */
+	/* It writes to none of them; its type says less. */
+	memcpy(argv, arguments, sizeof(argv));
 	if (!failed) {
-		errno = posix_spawnp(pid, "curl", &actions, NULL,
-		    (char *const *)(uintptr_t)arguments, environ);
+		errno =
+		    posix_spawnp(pid, "curl", &actions, NULL, argv, environ);
 		failed = errno != 0;
 	}
 	(void)posix_spawn_file_actions_destroy(&actions);
@@ -310,8 +313,8 @@ start_curl(const char *const *arguments, int fd, pid_t *pid)
 }
 
 static int
-run_curl(
-    const char *const *arguments, uint8_t *bytes, size_t *len, struct err *e)
+run_curl(const char *arguments[CURL_ARGUMENTS_MAX], uint8_t *bytes, size_t *len,
+    struct err *e)
 {
 	int ends[2], status = -1;
 	pid_t pid = 0;
@@ -343,11 +346,13 @@ static int
 visit_https(const struct visit_place *place, const char *path, uint8_t *bytes,
     size_t *len, struct err *e)
 {
+	static const char agent[] = AGENT;
 	char url[VISIT_URL_SIZE + 512], base[VISIT_URL_SIZE];
 	char direct[ENDPOINT_TEXT_SIZE + 4] = "::", within[8];
-	const char *arguments[20] = {"curl", "-q", "--silent", "--show-error",
-	    "--noproxy", "*", "--max-time", within, "--user-agent", AGENT,
-	    "--output", "/dev/null", "--dump-header", "-"};
+	const char *arguments[CURL_ARGUMENTS_MAX] = {"curl", "-q", "--silent",
+	    "--show-error", "--noproxy", "*", "--max-time", within,
+	    "--user-agent", agent, "--output", "/dev/null", "--dump-header",
+	    "-"};
 	size_t n = 14;
 
 	visit_format(place, base);
