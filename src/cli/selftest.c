@@ -26,7 +26,8 @@
 #define ARRIVED_WITHIN_MS 20000
 #define LOOK_EVERY_US 5000
 
-enum { OPEN, CLICK, EVENTS };
+enum { OPEN, CLICK };
+#define EVENTS SELFTEST_EVENTS
 
 static const struct {
 	const char *name;
@@ -34,42 +35,25 @@ static const struct {
 	int status;
 } events[EVENTS] = {{"open", "/img", 200}, {"click", "", 307}};
 
-struct selftest_run {
-	const struct config *config;
-	const struct options *options;
-	struct visit_place place;
-	struct ask ask;
-	struct ipc_selftest_state state; /* borrows the answers' buffer */
-	struct ipc_selftest_row rows[EVENTS];
-	char server[IPC_TOKEN_MAX + 1], token[IPC_TOKEN_MAX + 1];
-	char reason[IPC_REASON_MAX + 1];
-	int64_t asked_us[EVENTS];
-	bool failed;
-};
-
 /* --- saying ------------------------------------------------------------ */
 
-static void say(struct selftest_run *t, bool good, const char *step,
+void
+selftest_say(struct selftest_run *t, const char *verdict, const char *step,
     int64_t took_us, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-
-/* took_us: since the request; below 0: not measured. */
-static void
-say(struct selftest_run *t, bool good, const char *step, int64_t took_us,
-    const char *format, ...)
 {
+	bool bad = strcmp(verdict, "FAIL") == 0;
 	char text[2048];
 	va_list ap;
 
 	va_start(ap, format);
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	t->failed = t->failed || !good;
+	t->failed = t->failed || bad;
 	for (char *p = text; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
 	if (!t->options->json) {
-		(void)printf("%-4s  %s: %s", good ? "ok" : "FAIL", step, text);
+		(void)printf("%-4s  %s: %s", verdict, step, text);
 		if (took_us >= 0)
 			(void)printf(", after %" PRId64 ".%" PRId64 " ms",
 			    took_us / 1000, took_us / 100 % 10);
@@ -77,7 +61,7 @@ say(struct selftest_run *t, bool good, const char *step, int64_t took_us,
 		return;
 	}
 	(void)printf("{\"level\":\"%s\",\"step\":\"%s\",\"text\":",
-	    good ? "ok" : "fail", step);
+	    bad ? "fail" : verdict, step);
 	json_string(stdout, span_of(text));
 	if (took_us >= 0)
 		(void)printf(",\"after_us\":%" PRId64 "}\n", took_us);
@@ -147,19 +131,20 @@ play(struct selftest_run *t, size_t i)
 	} while (!failed && (a.status == 404 || a.status == 503) &&
 		 clock_mono_ms() < until && usleep(LOOK_EVERY_US) == 0);
 	if (failed)
-		say(t, false, events[i].name, -1,
+		selftest_say(t, "FAIL", events[i].name, -1,
 		    "no answer: %s; is the service running, and does a "
 		    "firewall or a proxy stand between?",
 		    e.text);
 	else if (!is_right(i, &a))
-		say(t, false, events[i].name, -1,
+		selftest_say(t, "FAIL", events[i].name, -1,
 		    "answered %d %s %s, and that is not this service's answer; "
 		    "does the name lead to this machine, and does the proxy "
 		    "pass these paths on?",
 		    a.status, a.type, a.location);
 	else
-		say(t, true, events[i].name, a.took_us, "answered %d %s",
-		    a.status, i == OPEN ? a.type : a.location);
+		selftest_say(t, "ok", events[i].name, a.took_us,
+		    "answered %d %s", a.status,
+		    i == OPEN ? a.type : a.location);
 }
 
 /* --- where they arrived ------------------------------------------------ */
@@ -184,13 +169,13 @@ forwarder_works(struct selftest_run *t)
 	if (t->state.mode != IPC_MODE_MYSQL)
 		return true;
 	if (ask(&t->ask, IPC_STATUS_GET, &get, IPC_STATUS, &answer, &e) != 0)
-		say(t, false, "forwarder", -1, "%s", e.text);
+		selftest_say(t, "FAIL", "forwarder", -1, "%s", e.text);
 	else if (!s->forwarder)
-		say(t, false, "forwarder", -1,
+		selftest_say(t, "FAIL", "forwarder", -1,
 		    "not connected to the daemon; start `postal-tracker "
 		    "forward`, or see its log");
 	else if (!s->forwarder_state.connected)
-		say(t, false, "forwarder", -1,
+		selftest_say(t, "FAIL", "forwarder", -1,
 		    "not connected to MySQL; `postal-tracker check` says why");
 	else
 		return true;
@@ -222,12 +207,13 @@ say_stored(struct selftest_run *t, size_t i)
 	memcpy(a.ip, row->ip, sizeof(a.ip));
 	addr_format(&a, ip);
 	if (row->stored_us != 0)
-		say(t, true, events[i].name, row->stored_us - t->asked_us[i],
+		selftest_say(t, "ok", events[i].name,
+		    row->stored_us - t->asked_us[i],
 		    "on stable storage as event %" PRIu64
 		    ", of a visitor at %s",
 		    row->seq, ip);
 	else
-		say(t, false, events[i].name, -1,
+		selftest_say(t, "FAIL", events[i].name, -1,
 		    "did not arrive in this daemon's spool; if it was "
 		    "answered, then by something else");
 }
@@ -240,23 +226,23 @@ say_settled(struct selftest_run *t, size_t i)
 
 	switch (row->outcome) {
 	case IPC_SELFTEST_UNMATCHED:
-		say(t, true, events[i].name, took,
+		selftest_say(t, "ok", events[i].name, took,
 		    "taken to Postal's database by the forwarder, where no "
 		    "message has its token");
 		break;
 	case IPC_SELFTEST_WRITTEN:
-		say(t, false, events[i].name, took,
+		selftest_say(t, "FAIL", events[i].name, took,
 		    "written for a message of Postal's that cannot be; "
 		    "please report this");
 		break;
 	case IPC_SELFTEST_ASIDE:
-		say(t, false, events[i].name, took,
+		selftest_say(t, "FAIL", events[i].name, took,
 		    "set aside: %s; `postal-tracker check` says more (this "
 		    "event ends when the database can be written again)",
 		    t->reason);
 		break;
 	default:
-		say(t, false, events[i].name, -1,
+		selftest_say(t, "FAIL", events[i].name, -1,
 		    "the forwarder did not take it to Postal's database in "
 		    "time; see `postal-tracker status`");
 	}
@@ -283,10 +269,14 @@ say_meaning(const struct selftest_run *t)
 		(void)printf(
 		    "\nShown: requests reach this service, their events are "
 		    "stored, and the forwarder\ntakes them into a transaction "
-		    "of the message database. Not shown: that rows can\nbe "
-		    "written, for which nothing was; `postal-tracker check` "
-		    "has the server prepare\neach statement. Both count as "
-		    "unmatched in `status`, and nothing else is left.\n");
+		    "of the message database, where their message is not\n"
+		    "there. So no row of theirs was written; what was "
+		    "rehearsed "
+		    "beside it was rolled\nback. Both events count as "
+		    "unmatched "
+		    "in `status`; nothing else is left but a gap\nin the ids "
+		    "of "
+		    "loads, clicks and webhook_requests.\n");
 	else
 		(void)printf(
 		    "\nShown: requests reach this service and their events "
@@ -303,12 +293,13 @@ say_place(struct selftest_run *t)
 
 	visit_format(&t->place, shown);
 	if (t->place.direct.port == 0) {
-		say(t, true, "place", -1, "%s/, server %s", shown, t->server);
+		selftest_say(
+		    t, "ok", "place", -1, "%s/, server %s", shown, t->server);
 		return;
 	}
 	endpoint_format(&t->place.direct, direct);
-	say(t, true, "place", -1, "%s/ at %s, server %s", shown, direct,
-	    t->server);
+	selftest_say(t, "ok", "place", -1, "%s/ at %s, server %s", shown,
+	    direct, t->server);
 }
 
 static int
@@ -322,6 +313,8 @@ run_steps(struct selftest_run *t, struct err *e)
 	if (wait_for_events(t, e) != 0)
 		return -1;
 	say_where(t);
+	if (t->state.mode == IPC_MODE_MYSQL)
+		selftest_rehearse(t);
 	return take_step(t, IPC_SELFTEST_END, e);
 }
 

@@ -304,7 +304,8 @@ def test_with_postal(stack):
         assert re.search(rf"^ok    {name}: taken to Postal's database by the "
                          r"forwarder, where no message has its token, after "
                          r"[\d.]+ ms$", out, re.M), out
-    assert "FAIL" not in out and "Not shown: that rows can" in out
+    assert "FAIL" not in out and "warn" not in out
+    assert "ok    rows: an open, a click and a webhook were written" in out
     assert rows(stack.postal) == before
     status = stack.wait_drained()
     assert (status["accepted"], status["unmatched"]) == (2, 2)
@@ -338,6 +339,49 @@ def test_without_a_grant(stack):
     stack.forwarder.reload()
     status = stack.wait_status(lambda s: s["unmatched"] == 2, "its end", 90)
     assert status["set_aside"] == status["pending"] == 0
+
+
+def test_the_rehearsal(stack):
+    """It is really written: what cannot be shows, and then nothing stays."""
+    stack.start()
+    before = rows(stack.postal)
+    session, loads = stack.postal.message, stack.postal.table(1, "loads")
+    last = session.execute(f"SELECT IFNULL(MAX(id), 0) FROM {loads}")[0][0]
+    selftest(stack.tracker)
+    session.execute(f"INSERT INTO {loads} (message_id) VALUES (1)")
+    assert session.execute(f"SELECT MAX(id) FROM {loads}")[0][0] > last + 1
+    session.execute(f"DELETE FROM {loads}")
+    main = stack.postal.main
+    main.execute(
+        "CREATE TRIGGER postal.no BEFORE INSERT ON postal.webhook_requests"
+        " FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not you'"
+    )
+    out = selftest(stack.tracker, code=69)
+    assert re.search("FAIL  rows: .* cannot be written: .*not you", out), out
+    main.execute("DROP TRIGGER postal.no")
+    # Where nothing can be undone, nothing is written.
+    session.execute(f"ALTER TABLE {loads} ENGINE = MyISAM")
+    out = selftest(stack.tracker, code=69)
+    assert "no table that can undo what is written" in out
+    assert rows(stack.postal) == before
+
+
+def test_two_database_servers(make_mariadb, make_stack):
+    stack = make_stack(make_mariadb(), make_mariadb(), settings=USERS)
+    stack.postal.add_server("ctqu6f", 1)
+    stack.start()
+    before = rows(stack.postal)
+    out = selftest(stack.tracker)
+    assert "FAIL" not in out and "ok    rows: " in out
+    assert rows(stack.postal) == before
+
+
+def test_a_password_that_only_the_forwarder_has(stack):
+    stack.start()
+    (stack.directory / "db-password").unlink()
+    out = selftest(stack.tracker)
+    assert "warn  rows: not rehearsed, this command cannot log in" in out
+    assert "FAIL" not in out
 
 
 def test_before_the_servers_are_known(make_stack):
