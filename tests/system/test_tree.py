@@ -30,6 +30,7 @@ OWNERS = {
     "sodium.h": CRYPTO,
     "gmp.h": CRYPTO,
     "nettle": CRYPTO,
+    "openssl": ("keeper",),
 }
 
 
