@@ -4,6 +4,7 @@ a remedy, and a good one gets none. (Postal's databases: test_check_mysql.py.)""
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import kernel
 import pytest
 
 from conftest import TRACKER, free_port, wait_for
+from https import EC, make_pair
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 # A number, so that no check speaks of users that the packages would make.
@@ -514,7 +516,7 @@ def test_a_proxy_that_does_not_say_for_whom(served):
     expect(t, "warn", "from the proxy 127.0.0.1 itself", "X-Forwarded-For")
 
 
-@pytest.mark.parametrize(
+HEADERS = pytest.mark.parametrize(
     "header",
     [
         b"PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\r\n",
@@ -522,6 +524,9 @@ def test_a_proxy_that_does_not_say_for_whom(served):
     ],
     ids=["v1", "v2"],
 )
+
+
+@HEADERS
 def test_proxy_headers_that_are_not_expected(served, header):
     t = served()
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -529,6 +534,26 @@ def test_proxy_headers_that_are_not_expected(served, header):
     # A worker tells its counters once a second.
     name = "proxy_headers_unexpected_total"
     wait_for(lambda: t.status()["counters"][name] == 1, "the counter", 30)
+    expect(t, "warn", "1 connections began with a PROXY header",
+           "proxy_protocol = yes")
+
+
+@HEADERS
+def test_proxy_headers_before_tls(served, work, header):
+    make_pair(work / "certificates" / "ec.example", EC, ["ec.example"])
+    port = free_port()
+    t = served({
+        "sandbox": {"keeper_user": "60981"},
+        "https": {"listen": f"127.0.0.1:{port}",
+                  "certificates": str(work / "certificates")},
+    })
+    with socket.create_connection(("127.0.0.1", port), 30) as s:
+        s.sendall(header + b"\x16\x03\x01")
+        while s.recv(100):
+            pass
+    wait_for(lambda: t.status()["counters"]["tls_failed_not_tls_total"] == 1,
+             "the counter", 30)
+    t.wait_log('detail="a PROXY header that is not expected"')
     expect(t, "warn", "1 connections began with a PROXY header",
            "proxy_protocol = yes")
 
