@@ -125,8 +125,8 @@ explain_taken(const struct endpoint *at, const char *shown, struct err *e)
 		    shown, held_at);
 	return err_set(e,
 	    "%s: the port is taken: %s (pid %d) listens on %s; stop it, make "
-	    "it listen on its own address only, or choose another [http] "
-	    "listen",
+	    "it listen on its own address only, or choose another address or "
+	    "port here",
 	    shown, h.name, (int)h.pid, held_at);
 }
 
@@ -178,7 +178,7 @@ explain(const struct endpoint *at, const char *shown, struct err *e)
 	case EAFNOSUPPORT:
 		(void)err_set(e,
 		    "%s: this machine has no IPv6; take the address out of "
-		    "[http] listen",
+		    "`listen`",
 		    shown);
 		e->code = EAFNOSUPPORT;
 		return -1;

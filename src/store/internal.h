@@ -89,6 +89,7 @@ struct known_parts {
 /* What `selftest` plays with: known here alone, for the time that its
  * connection lasts. */
 #define SELFTEST_TOKEN_SIZE 42
+#define SELFTEST_AGAIN_MAX 64
 struct selftest {
 	struct tool *owner; /* NULL: there is none */
 	bool own_server;    /* the server is made up too */
@@ -97,6 +98,9 @@ struct selftest {
 	uint8_t server[IPC_TOKEN_MAX];
 	char token[SELFTEST_TOKEN_SIZE];
 	struct ipc_selftest_row rows[2]; /* the open, the click */
+	/* Asked for again, by a proxy for instance. */
+	uint64_t again[SELFTEST_AGAIN_MAX];
+	size_t n_again;
 	uint8_t reason_len;
 	uint8_t reason[IPC_REASON_MAX];
 };

@@ -116,6 +116,10 @@ remove_events(struct store *s)
 	if (!spool_is_open(&s->spool) ||
 	    spool_begin(&s->spool, &e) != DATABASE_OK)
 		return;
+	/* One that the forwarder settled is passed over. */
+	for (size_t i = 0; r == DATABASE_OK && i < t->n_again; i++)
+		r = spool_settle(
+		    &s->spool, t->again[i], 1, SPOOL_UNMATCHED, &none, &e);
 	for (size_t i = 0; r == DATABASE_OK && i < ROWS; i++)
 		if (t->rows[i].seq != 0 &&
 		    t->rows[i].outcome == IPC_SELFTEST_NOTHING)
@@ -232,7 +236,11 @@ selftest_put(
 			continue;
 		row = &t->rows[event.kind == IPC_EVENT_OPEN ? ROW_OPEN
 							    : ROW_CLICK];
+		if (row->seq != 0 && t->n_again < SELFTEST_AGAIN_MAX)
+			t->again[t->n_again++] = row->seq;
 		row->seq = last_seq + i + 1;
+		row->stored_us = row->settled_us = 0;
+		row->outcome = IPC_SELFTEST_NOTHING;
 		memcpy(row->ip, event.ip, sizeof(row->ip));
 	}
 }

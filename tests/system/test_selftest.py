@@ -236,6 +236,44 @@ def test_somebody_else_answers(tracker, make_nginx):
     assert out.count("did not arrive in this daemon's spool") == 2
 
 
+def test_a_proxy_that_asks_twice(tracker):
+    """Whatever became of its one request, nothing is left."""
+    over = threading.Event()
+
+    def answer(s):
+        while not over.is_set():
+            try:
+                c, _ = s.accept()
+            except TimeoutError:
+                continue
+            with c:
+                request = c.recv(4096)
+                tracker.raw(request)
+                with tracker.connect() as behind:
+                    behind.send(request)
+                    while data := behind.sock.recv(4096):
+                        c.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        s.settimeout(0.1)
+        thread = threading.Thread(target=answer, args=(s,))
+        thread.start()
+        before = numbers(tracker)
+        try:
+            out = selftest(tracker, "--url",
+                           f"http://127.0.0.1:{s.getsockname()[1]}")
+        finally:
+            over.set()
+            thread.join(30)
+    assert "FAIL" not in out
+    after = numbers(tracker)
+    # A worker that did not know the server yet has recorded nothing.
+    assert after["accepted"] - before["accepted"] in (3, 4)
+    assert (after["unmatched"] - before["unmatched"]
+            == after["accepted"] - before["accepted"])
+    assert after["pending"] == before["pending"] == 0
+
+
 @pytest.mark.parametrize("url, words", [
     ("ftp://a.example", "is not http://NAME"),
     ("http://a.example/path", "has something behind the name"),
