@@ -134,7 +134,7 @@ check_status(struct check *k, const struct ipc_status *s)
 		    "daemon: running, but events are not stored: "
 		    "%.*s",
 		    (int)s->reason.len, (const char *)s->reason.p);
-	check_limits_of(k, s);
+	check_limits_of_daemon(k);
 	check_proxy_headers(k, s);
 	if (k->config->postal.mode == CONFIG_MODE_MYSQL)
 		check_forwarder(k, s);

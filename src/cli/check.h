@@ -39,7 +39,7 @@ void check_user(struct check *k, const char *key, const char *name);
 /* check_limits.c: descriptors for [clients] max_connections: as this command
  * would start the daemon, and as the running one has them. */
 void check_limits(struct check *k);
-void check_limits_of(struct check *k, const struct ipc_status *s);
+void check_limits_of_daemon(struct check *k);
 
 /* check_listen.c: each address of [http], [https] and [admin] listen. */
 void check_listeners(struct check *k);

@@ -3,9 +3,7 @@
  * max_connections
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/check.h"
 #include "monitor/settings.h"
@@ -50,37 +48,14 @@ check_limits(struct check *k)
 						    : limit.rlim_max);
 }
 
-static pid_t
-parent_of(pid_t pid)
-{
-	char path[64], line[512];
-	int parent = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	while (f != NULL && parent == 0 && fgets(line, sizeof(line), f) != NULL)
-		(void)sscanf(line, "PPid: %d", &parent);
-	if (f != NULL)
-		(void)fclose(f);
-	return (pid_t)parent;
-}
-
 /* The monitor's limit: those of the roles are made from it. */
 void
-check_limits_of(struct check *k, const struct ipc_status *s)
+check_limits_of_daemon(struct check *k)
 {
-	struct cursor c = cursor_of(s->roles.records);
-	struct ipc_role_row row;
+	pid_t monitor = ask_daemon(k->config);
 	struct rlimit limit;
-	pid_t monitor = 0;
 
-	for (size_t i = 0; monitor == 0 && i < s->roles.count; i++) {
-		ipc_next(&c, &ipc_role_row_record, &row);
-		if (row.pid != 0)
-			monitor = parent_of((pid_t)row.pid);
-	}
-	if (monitor > 1 && prlimit(monitor, RLIMIT_NOFILE, NULL, &limit) == 0 &&
+	if (monitor > 0 && prlimit(monitor, RLIMIT_NOFILE, NULL, &limit) == 0 &&
 	    limit.rlim_max != RLIM_INFINITY)
 		say_limit(k, "the running daemon", limit.rlim_max);
 }

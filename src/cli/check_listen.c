@@ -10,11 +10,36 @@
 #include "monitor/holder.h"
 #include "monitor/listen.h"
 
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[64], line[512];
+	int parent = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f != NULL && parent == 0 && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "PPid: %d", &parent);
+	if (f != NULL)
+		(void)fclose(f);
+	return (pid_t)parent;
+}
+
+/* Monitor or role of the daemon that this configuration is of. */
+static bool
+is_our_daemon(const struct check *k, const struct holder *h)
+{
+	pid_t daemon = ask_daemon(k->config);
+
+	return daemon > 0 && (h->pid == daemon || parent_of(h->pid) == daemon);
+}
+
 /* Whoever holds the port for us; NULL: a stranger. */
 static const char *
-friend_of(const struct holder *h)
+friend_of(const struct check *k, const struct holder *h)
 {
-	if (strcmp(h->name, "postal-tracker") == 0)
+	if (is_our_daemon(k, h))
 		return "served by postal-tracker";
 	/* Socket activation; whose unit it is, systemd knows. */
 	if (h->pid == 1 && strcmp(h->name, "systemd") == 0)
@@ -27,7 +52,7 @@ check_listener(struct check *k, const char *key, const struct endpoint *at)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
 	const char *by = NULL;
-	struct holder h;
+	struct holder h = {.pid = 0};
 	struct err e;
 	int fd = -1;
 
@@ -38,10 +63,16 @@ check_listener(struct check *k, const char *key, const struct endpoint *at)
 		return;
 	}
 	if (e.code == EADDRINUSE && holder_find(at, &h) == 0)
-		by = friend_of(&h);
+		by = friend_of(k, &h);
 	if (by != NULL)
 		check_say(
 		    k, "ok", "%s %s: %s (pid %d)", key, shown, by, (int)h.pid);
+	else if (e.code == EADDRINUSE && strcmp(h.name, "postal-tracker") == 0)
+		check_say(k, "FAIL",
+		    "%s %s: another postal-tracker (pid %d) has the port, "
+		    "which is not the one of [spool] socket %s; stop it, or "
+		    "give one of both another address or port",
+		    key, shown, (int)h.pid, k->config->spool.socket);
 	else
 		check_say(k, "FAIL", "%s %s", key, e.text);
 }

@@ -91,6 +91,8 @@ struct ask {
  */
 int ask_open(struct ask *a, const struct config *c, bool start, struct err *e);
 void ask_close(struct ask *a);
+/* The monitor of the daemon that listens on [spool] socket; 0: none does. */
+pid_t ask_daemon(const struct config *c);
 /* One question, one answer of this type; a refusal is an error. */
 int ask(struct ask *a, enum ipc_type type, const void *body,
     enum ipc_type wanted, struct ipc_received *answer, struct err *e);

@@ -170,6 +170,15 @@ def test_two_of_our_own(new):
     ), lines
 
 
+def test_another_daemon(new):
+    """Its own socket is what tells our daemon from another one."""
+    other = new().start()
+    t = new({"http": {"listen": f"127.0.0.1:{other.port}"}})
+    expect(t, "FAIL", "another postal-tracker", f"pid {other.process.pid}",
+           "give one of both another")
+    assert troubles(check(other)[1]) == []
+
+
 def test_a_privileged_port(new):
     t = new({"http": {"listen": "127.0.0.1:80"}})
     os.chmod(t.directory, 0o777)
@@ -460,12 +469,7 @@ def test_too_few_descriptors(new):
 def test_too_few_descriptors_of_the_daemon(make_tracker):
     t = make_tracker(STORE_USER, command=["prlimit", "-n=300:300"]).start()
 
-    # The monitor tells the store once a second who the roles are.
-    def said():
-        return [x for v, x in check(t)[1] if v == "warn"]
-
-    (text,) = wait_for(said, "the daemon's limit", 30)
-    assert "the running daemon may open 300" in text
+    expect(t, "warn", "the running daemon may open 300", "LimitNOFILE=")
 
 
 # --- visitors' addresses ----------------------------------------------------
