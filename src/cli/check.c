@@ -103,6 +103,22 @@ check_say(struct check *k, const char *verdict, const char *format, ...)
 	(void)fputc('\n', stdout);
 }
 
+bool
+check_is_private(const struct addr *a)
+{
+	static const char *const texts[] = {"127.0.0.0/8", "10.0.0.0/8",
+	    "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
+	    "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10"};
+	struct network n;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+		if (network_parse(span_of(texts[i]), &n, &e) == 0 &&
+		    network_contains(&n, a))
+			return true;
+	return false;
+}
+
 /* --- what has no file of its own --------------------------------------- */
 
 static void

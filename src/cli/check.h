@@ -30,6 +30,10 @@ struct check {
 void check_say(struct check *k, const char *verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Loopback, private, shared and link-local networks: where proxies are, and
+ * hardly any reader of mail. Sources: RFC 1122, 1918, 3927, 6598, 4193, 4291. */
+bool check_is_private(const struct addr *a);
+
 /* check_kernel.c: what locks the roles up, and the users they run as. */
 void check_kernel(struct check *k);
 void check_users(struct check *k);

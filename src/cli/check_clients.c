@@ -5,30 +5,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "cli/check.h"
 #include "ipc/counter.h"
 
 /* Fewer may well be one person who tries it out. */
 #define EVENTS_LEAST 20
-
-/* Where a proxy asks from, and hardly any reader of mail. Sources: RFC 1122,
- * 1918, 6598, 4193, 4291. */
-static bool
-is_private(const struct addr *a)
-{
-	static const char *const texts[] = {"127.0.0.0/8", "10.0.0.0/8",
-	    "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
-	    "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10"};
-	struct network n;
-	struct err e;
-
-	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
-		if (network_parse(span_of(texts[i]), &n, &e) == 0 &&
-		    network_contains(&n, a))
-			return true;
-	return false;
-}
 
 static void
 say_one_address(struct check *k, const struct ipc_clients *c)
@@ -40,7 +21,7 @@ say_one_address(struct check *k, const struct ipc_clients *c)
 
 	memcpy(a.ip, c->ip, sizeof(a.ip));
 	addr_format(&a, shown);
-	if (c->n < EVENTS_LEAST || !is_private(&a))
+	if (c->n < EVENTS_LEAST || !check_is_private(&a))
 		check_say(k, "ok", "clients: not all of one private address");
 	else if (!networks_contain(trusted->list, trusted->n, &a))
 		check_say(k, "warn",

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "cli/check.h"
 #include "monitor/holder.h"
@@ -48,7 +49,7 @@ friend_of(const struct check *k, const struct holder *h)
 }
 
 static void
-check_listener(struct check *k, const char *key, const struct endpoint *at)
+check_listener(struct check *k, const char *section, const struct endpoint *at)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
 	const char *by = NULL;
@@ -57,24 +58,25 @@ check_listener(struct check *k, const char *key, const struct endpoint *at)
 	int fd = -1;
 
 	endpoint_format(at, shown);
-	if (listener_bind(at, &fd, &e) == 0) {
-		check_say(k, "ok", "%s %s: free", key, shown);
+	if (listener_bind(at, section, &fd, &e) == 0) {
+		check_say(k, "ok", "[%s] listen %s: free", section, shown);
 		fd_close(&fd);
 		return;
 	}
 	if (e.code == EADDRINUSE && holder_find(at, &h) == 0)
 		by = friend_of(k, &h);
 	if (by != NULL)
-		check_say(
-		    k, "ok", "%s %s: %s (pid %d)", key, shown, by, (int)h.pid);
+		check_say(k, "ok", "[%s] listen %s: %s (pid %d)", section,
+		    shown, by, (int)h.pid);
 	else if (e.code == EADDRINUSE && strcmp(h.name, "postal-tracker") == 0)
 		check_say(k, "FAIL",
-		    "%s %s: another postal-tracker (pid %d) has the port, "
+		    "[%s] listen %s: another postal-tracker (pid %d) has the "
+		    "port, "
 		    "which is not the one of [spool] socket %s; stop it, or "
 		    "give one of both another address or port",
-		    key, shown, (int)h.pid, k->config->spool.socket);
+		    section, shown, (int)h.pid, k->config->spool.socket);
 	else
-		check_say(k, "FAIL", "%s %s", key, e.text);
+		check_say(k, "FAIL", "[%s] listen %s", section, e.text);
 }
 
 struct listen_key {
@@ -114,14 +116,19 @@ check_collisions(struct check *k, const struct listen_key *one,
 	}
 }
 
-static bool
-is_built(const char *section)
+/* Whoever reaches the admin listener is told everything. */
+static void
+check_public(struct check *k, const struct endpoint *at)
 {
-	for (size_t i = 0; i < config_n_directives; i++)
-		if (strcmp(config_directives[i].section, section) == 0 &&
-		    strcmp(config_directives[i].key, "listen") == 0)
-			return config_directives[i].built;
-	return false;
+	char shown[ENDPOINT_TEXT_SIZE];
+
+	endpoint_format(at, shown);
+	if (!check_is_private(&at->addr))
+		check_say(k, "warn",
+		    "[admin] listen %s: a public address, and whoever reaches "
+		    "it reads the numbers and asks for tracking domains; use "
+		    "127.0.0.1, or a firewall",
+		    shown);
 }
 
 void
@@ -132,19 +139,18 @@ check_listeners(struct check *k)
 	    {"https", &k->config->https.listen},
 	    {"admin", &k->config->admin.listen},
 	};
-	size_t n = is_built("admin") ? 3 : 2;
-	char key[32];
 
 	if (keys[0].list->n == 0 && keys[1].list->n == 0)
 		check_say(k, "FAIL",
 		    "[http] listen names no address; write one, such as "
 		    "0.0.0.0:80");
-	for (size_t i = 0; i < n; i++) {
-		(void)snprintf(
-		    key, sizeof(key), "[%s] listen", keys[i].section);
+	for (size_t i = 0; i < ARRAY_LENGTH(keys); i++) {
 		for (size_t j = 0; j < keys[i].list->n; j++)
-			check_listener(k, key, &keys[i].list->list[j]);
+			check_listener(
+			    k, keys[i].section, &keys[i].list->list[j]);
 		for (size_t j = 0; j <= i; j++)
 			check_collisions(k, &keys[j], &keys[i]);
 	}
+	for (size_t i = 0; i < k->config->admin.listen.n; i++)
+		check_public(k, &k->config->admin.listen.list[i]);
 }
