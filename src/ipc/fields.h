@@ -64,5 +64,9 @@ extern const struct ipc_record ipc_commits_get_body;
 extern const struct ipc_record ipc_commits_body;
 extern const struct ipc_record ipc_permission_get_body;
 extern const struct ipc_record ipc_permission_body;
+extern const struct ipc_record ipc_clients_get_body;
+extern const struct ipc_record ipc_clients_body;
+extern const struct ipc_record ipc_selftest_body;
+extern const struct ipc_record ipc_selftest_state_body;
 
 #endif

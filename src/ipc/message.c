@@ -37,7 +37,7 @@ static const struct ipc_message messages[] = {
     {IPC_STORED, "STORED", IPC_STORE, IPC_WEB, 11, 11, 0, &ipc_stored_body},
     {IPC_LINK, "LINK", IPC_WEB, IPC_STORE, 16, 270, 0, &ipc_link_body},
     {IPC_LINKED, "LINKED", IPC_STORE, IPC_WEB, 30, 65565, 0, &ipc_linked_body},
-    {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 265, 0,
+    {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 274, 0,
 	&ipc_counters_body},
     {IPC_HELLO, "HELLO", IPC_FORWARDER | IPC_TOOL, IPC_STORE, 7, 7, 0,
 	&ipc_hello_body},
@@ -45,7 +45,7 @@ static const struct ipc_message messages[] = {
 	&ipc_refusal_body},
     {IPC_STATUS_GET, "STATUS_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 2, 2, 0,
 	&ipc_status_get_body},
-    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 240, 38709, 0,
+    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 240, 38718, 0,
 	&ipc_status_body},
     {IPC_LINK_ADD, "LINK_ADD", IPC_TOOL, IPC_STORE, 8, 66051, 0,
 	&ipc_link_add_body},
@@ -121,6 +121,13 @@ static const struct ipc_message messages[] = {
 	&ipc_permission_get_body},
     {IPC_PERMISSION, "PERMISSION", IPC_STORE, IPC_ADMIN, 3, 3, 0,
 	&ipc_permission_body},
+    {IPC_CLIENTS_GET, "CLIENTS_GET", IPC_TOOL, IPC_STORE, 2, 2, 0,
+	&ipc_clients_get_body},
+    {IPC_CLIENTS, "CLIENTS", IPC_STORE, IPC_TOOL, 26, 26, 0, &ipc_clients_body},
+    {IPC_SELFTEST, "SELFTEST", IPC_TOOL, IPC_STORE, 4, 259, 0,
+	&ipc_selftest_body},
+    {IPC_SELFTEST_STATE, "SELFTEST_STATE", IPC_STORE, IPC_TOOL, 97, 860, 0,
+	&ipc_selftest_state_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit
