@@ -85,6 +85,10 @@ enum ipc_type {
 	IPC_COMMITS,
 	IPC_PERMISSION_GET,
 	IPC_PERMISSION,
+	IPC_CLIENTS_GET,
+	IPC_CLIENTS,
+	IPC_SELFTEST,
+	IPC_SELFTEST_STATE,
 	IPC_CERTIFICATE_ROWS,
 	IPC_ROWS_WANTED,
 	IPC_ROW_CHAIN,
@@ -274,6 +278,7 @@ struct ipc_event {
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
 #include "ipc/message_admin.h"
+#include "ipc/message_tool.h"
 #include "ipc/message_rows.h"
 
 /* a web worker to the store; one under way at a time. */
@@ -464,6 +469,10 @@ union ipc_body {
 	struct ipc_commits commits;
 	struct ipc_permission_get permission_get;
 	struct ipc_permission permission;
+	struct ipc_clients_get clients_get;
+	struct ipc_clients clients;
+	struct ipc_selftest selftest;
+	struct ipc_selftest_state selftest_state;
 	struct ipc_certificate_rows certificate_rows;
 	struct ipc_rows_wanted rows_wanted;
 	struct ipc_row_chain row_chain;
@@ -524,6 +533,7 @@ extern const struct ipc_record ipc_due_row_record;
 extern const struct ipc_record ipc_settle_row_record;
 extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
+extern const struct ipc_record ipc_selftest_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
 extern const struct ipc_record ipc_commit_row_record;
