@@ -59,5 +59,8 @@ extern const struct ipc_record ipc_challenge_body;
 extern const struct ipc_record ipc_challenged_body;
 extern const struct ipc_record ipc_domains_get_body;
 extern const struct ipc_record ipc_domains_body;
+extern const struct ipc_record ipc_logger_settings_body;
+extern const struct ipc_record ipc_lines_body;
+extern const struct ipc_record ipc_lines_lost_body;
 
 #endif
