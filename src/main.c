@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "cli/cli.h"
 #include "keeper/keeper.h"
+#include "logger/logger.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "web/web.h"
@@ -23,6 +24,7 @@ static const struct {
     {"web[", web_main},
     {"store[", store_main},
     {"keeper[", keeper_main},
+    {"logger[", logger_main},
 };
 
 static const struct cli_library libraries[] = {
