@@ -80,6 +80,8 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 			conn_close(w, c);
 			return false;
 		}
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
 		c->keep_alive = false;
 		c->linger = true;
 		conn_reply(w, c, HTTP_REPLY_BAD_REQUEST);

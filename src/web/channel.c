@@ -227,6 +227,8 @@ on_channel(struct web *w, struct ipc_received *in)
 		take_store(w, in->fd);
 	else if (offer->role == IPC_KEEPER)
 		keepers_take(w, offer->index, in->fd);
+	else if (offer->role == IPC_LOGGER)
+		access_take_logger(w, in->fd);
 	else
 		web_stop_for("the monitor sent a channel to nobody");
 }
