@@ -268,6 +268,7 @@ static void (*const checks[])(struct check *k) = {
     check_users,
     check_listeners,
     check_spool,
+    check_log,
     check_mysql,
     check_daemon,
     check_acme,

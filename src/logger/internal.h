@@ -21,10 +21,11 @@ struct output {
 	struct loop_watch watch; /* first: for what can be full, while it is */
 	struct loop *loop;
 	int fd;
-	bool prefixed;	 /* "<6>" in front of each line, for journald */
-	bool waits;	 /* a pipe, a socket: it says when there is room */
-	bool is_socket;	 /* send instead of write */
-	bool failing;	 /* it was said */
+	bool prefixed;	/* "<6>" in front of each line, for journald */
+	bool waits;	/* a pipe, a socket: it says when there is room */
+	bool is_socket; /* send instead of write */
+	bool said;	/* that it fails, and not yet that it works again */
+	struct log_limit log_failed;
 	bool torn;	 /* a part of a line is there, and no newline */
 	uint64_t n_lost; /* while it fails */
 	uint8_t *bytes;	 /* OUTPUT_MAX */

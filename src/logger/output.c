@@ -63,12 +63,15 @@ static uint32_t
 fail(struct output *o, int error)
 {
 	uint32_t n = count_lines(o->bytes + o->at, o->len - o->at);
+	uint64_t held_back;
 
-	if (!o->failing)
+	if (!o->said &&
+	    log_limit_pass(&o->log_failed, o->loop->now_ms, &held_back)) {
 		log_err("access log error=\"%s\": lines are left out and "
 			"counted until it can be written again",
 		    strerror(error));
-	o->failing = true;
+		o->said = true;
+	}
 	o->n_lost += n;
 	o->torn = o->torn || (o->at > 0 && o->bytes[o->at - 1] != '\n');
 	o->len = o->at = 0;
@@ -78,10 +81,11 @@ fail(struct output *o, int error)
 static void
 recover(struct output *o)
 {
-	if (!o->failing)
+	/* On the edge of a full disk it goes back and forth. */
+	if (!o->said)
 		return;
 	log_notice("access log written again left_out=%" PRIu64, o->n_lost);
-	o->failing = false;
+	o->said = false;
 	o->n_lost = 0;
 }
 

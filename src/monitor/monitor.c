@@ -32,6 +32,8 @@
  * rest of END_WITHIN_MS for the store. */
 #define WEB_GRACE_MS 3500
 #define END_WITHIN_MS 4700
+/* Of these, for the last lines of the access log. */
+#define LOGGER_GRACE_MS 1000
 
 /* What the monitor still does after it has opened everything: bind at a
  * reload, start roles (chroot, ids, their own dropping), end them, read
@@ -76,8 +78,7 @@ go_on_ending(struct monitor *m)
 		    m, IPC_STORE, m->end_by_ms > now ? m->end_by_ms - now : 1);
 		stop_children(
 		    m, IPC_KEEPER, m->end_by_ms > now ? m->end_by_ms - now : 1);
-		stop_children(
-		    m, IPC_LOGGER, m->end_by_ms > now ? m->end_by_ms - now : 1);
+		stop_children(m, IPC_LOGGER, LOGGER_GRACE_MS);
 	}
 	if (m->phase == PHASE_CLOSING &&
 	    children_count(m, 0, CHILD_WAITING, CHILD_STOPPING) == 0)

@@ -59,7 +59,7 @@ fit_connections(struct monitor *m)
 
 	if (m->config.clients.max_connections <= most)
 		return;
-	log_warn("max_connections=%" PRIu64 " lowered to %" PRIu64
+	log_warn("lower max_connections=%" PRIu64 " to=%" PRIu64
 		 ": a process may open %" PRIu64
 		 " descriptors here; raise LimitNOFILE= of the unit or "
 		 "`ulimit -n`",

@@ -122,7 +122,8 @@ struct store {
 	bool ready;
 	char reason[256];    /* why not */
 	uint64_t lost_since; /* since it was ready last */
-	struct log_limit log_lost, log_links, log_challenges;
+	bool said_lost;	     /* and not yet that it stores again */
+	struct log_limit log_lost, log_links, log_challenges, log_tools;
 
 	int64_t started_us;
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */

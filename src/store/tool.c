@@ -29,6 +29,17 @@ tool_end(struct tool *t)
 }
 
 static void
+warn_of(struct store *s, uid_t uid, const char *message, const char *reason)
+{
+	uint64_t held_back;
+
+	if (log_limit_pass(&s->log_tools, s->loop.now_ms, &held_back))
+		log_warn(
+		    "close tool uid=%d message=%s reason=\"%s\" more=%" PRIu64,
+		    (int)uid, message, reason, held_back);
+}
+
+static void
 answer(struct tool *t, enum ipc_type type, const void *body)
 {
 	if (ipc_send(&t->channel, t->store->scratch, type, body, -1) != IPC_OK)
@@ -315,7 +326,7 @@ static void
 handle(struct tool *t, const struct ipc_received *in)
 {
 	if (t->greeted == (in->message->type == IPC_HELLO)) {
-		log_warn("close tool uid=%d reason=\"%s\"", (int)t->uid,
+		warn_of(t->store, t->uid, in->message->name,
 		    ipc_breach_text(IPC_BREACH_ORDER));
 		tool_end(t);
 		return;
@@ -339,8 +350,8 @@ on_tool(struct loop_watch *watch, uint32_t events)
 	case IPC_AGAIN:
 		break;
 	case IPC_BREACH:
-		log_warn("close tool uid=%d message=%s reason=\"%s\"",
-		    (int)t->uid, in.message == NULL ? "?" : in.message->name,
+		warn_of(t->store, t->uid,
+		    in.message == NULL ? "?" : in.message->name,
 		    ipc_breach_text(in.breach));
 		tool_end(t);
 		break;
@@ -359,8 +370,7 @@ tool_add(struct store *s, int fd, uid_t uid, pid_t pid)
 		if (s->tools[i].channel.fd < 0)
 			t = &s->tools[i];
 	if (t == NULL) {
-		log_warn("close tool uid=%d reason=\"more than %d at once\"",
-		    (int)uid, TOOLS_MAX);
+		warn_of(s, uid, "-", "too many at once");
 		fd_close(&fd);
 		return;
 	}

@@ -20,6 +20,8 @@
 /* So many bytes go at once, and fewer after so long. */
 #define GATHER_BYTES 16384
 #define GATHER_MS 100
+/* At the end: how long the logger may take for the last ones. */
+#define FINISH_MS 500
 /* The message's own fields in front of the lines. */
 #define HEADER_SIZE 4
 /* The client was gone before its answer; the status that nginx has for it. */
@@ -129,6 +131,17 @@ access_event(
 	c->entry->event = event;
 }
 
+const char *
+access_shown(
+    const struct web *w, const struct addr *a, char text[ADDR_TEXT_SIZE])
+{
+	if (w->access.format == HTTP_ACCESS_OFF &&
+	    w->role.params.log_level < LOG_LEVEL_DEBUG)
+		return "-";
+	addr_format(a, text);
+	return text;
+}
+
 /* --- lines ------------------------------------------------------------- */
 
 static void
@@ -234,8 +247,13 @@ access_finish(struct web *w)
 	access_send(w);
 	if (a->lines.len == 0)
 		return true;
-	if (a->channel.fd >= 0 && w->loop.now_ms < w->stop_by_ms)
+	if (a->finish_by_ms == 0)
+		a->finish_by_ms = w->loop.now_ms + FINISH_MS;
+	if (a->channel.fd >= 0 && w->loop.now_ms < a->finish_by_ms &&
+	    w->loop.now_ms < w->stop_by_ms) {
+		loop_wake_at(&w->loop, a->finish_by_ms);
 		return false;
+	}
 	drop(w, a->n_lines);
 	a->lines.len = 0;
 	a->n_lines = 0;

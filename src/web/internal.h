@@ -172,6 +172,7 @@ struct access {
 	struct writer lines; /* that are to be sent */
 	uint64_t n_lines;    /* of them */
 	uint64_t send_at_ms;
+	uint64_t finish_by_ms; /* 0: it goes on */
 	struct log_limit log_dropped;
 };
 
@@ -374,6 +375,10 @@ uint64_t access_due(struct web *w);
 bool access_finish(struct web *w);
 /* Owner: takes fd. */
 void access_take_logger(struct web *w, int fd);
+/* A client's address for other records of the log: "-" unless the operator
+ * wants clients in the log, by an access log or the level debug. */
+const char *access_shown(
+    const struct web *w, const struct addr *a, char text[ADDR_TEXT_SIZE]);
 
 /* channel.c: monitor and store. */
 int channels_open(struct web *w, struct err *e);
