@@ -13,6 +13,7 @@
 #include "ipc/counter.h"
 #include "role/role.h"
 #include "store/links.h"
+#include "store/rates.h"
 #include "store/replica.h"
 #include "store/search.h"
 #include "store/spool.h"
@@ -20,6 +21,7 @@
 #define WORKERS_MAX 256
 #define TOOLS_MAX 32
 #define ROLES_BYTES 32768
+#define LISTENERS_BYTES (IPC_LISTENERS_MAX * 20)
 /* Tokens of the servers of one batch; what does not fit is not noted. */
 #define BATCH_NAMES_SIZE 8192
 
@@ -38,6 +40,7 @@ struct worker {
 	struct spool_batch batch; /* borrows bytes and names */
 	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX: its events */
 	uint8_t *names;		  /* BATCH_NAMES_SIZE: their servers */
+	bool counted;		  /* it has sent its counters */
 	uint64_t counters[COUNTER_N];
 };
 
@@ -129,6 +132,9 @@ struct store {
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */
 	uint8_t roles[ROLES_BYTES];
 	struct ipc_list role_rows;
+	uint8_t listeners[LISTENERS_BYTES];
+	struct ipc_list listener_rows;
+	struct rates rates;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX each */
 	uint8_t *page;		   /* IPC_RECORD_MAX */
 };

@@ -70,12 +70,52 @@ list_counters(const struct store *s, uint8_t *bytes, size_t size)
 	return (struct ipc_list){COUNTER_N, writer_span(&w)};
 }
 
+static struct ipc_list
+list_rates(const struct store *s, uint32_t *in_ms, uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_of(bytes, size);
+	struct ipc_list list = {0, {NULL, 0}};
+	uint64_t grown[COUNTER_N];
+
+	*in_ms = rates_grown(&s->rates, grown);
+	for (int i = 0; *in_ms > 0 && i < COUNTER_N; i++) {
+		struct ipc_counter_row row = {(uint8_t)i, grown[i]};
+
+		if (row.value > 0 &&
+		    ipc_put(&w, &ipc_counter_row_record, &row) == 0)
+			list.count++;
+	}
+	list.records = writer_span(&w);
+	return list;
+}
+
+static bool
+note_time(void *owner, const struct spool_row *row)
+{
+	int64_t *at_us = owner;
+
+	*at_us = row->event.at_us;
+	return false;
+}
+
+/* 0: there is none, or it cannot be read. */
+static int64_t
+oldest_event(struct store *s)
+{
+	int64_t at_us = 0;
+	struct err e;
+
+	if (spool_is_open(&s->spool) && s->spool.now.pending > 0)
+		(void)spool_page(&s->spool, 0, 1, note_time, &at_us, &e);
+	return at_us;
+}
+
 static void
 on_status_get(struct tool *t, const union ipc_body *body)
 {
 	struct store *s = t->store;
 	const struct spool_counts *c = &s->spool.now;
-	uint8_t counters[COUNTER_N * 16];
+	uint8_t counters[COUNTER_N * 16], rates[COUNTER_N * 16];
 	struct err e;
 	struct ipc_status status = {
 	    .mode = s->settings.mode,
@@ -105,11 +145,14 @@ on_status_get(struct tool *t, const union ipc_body *body)
 	    .forwarder_state = s->forwarder.state,
 	    .counters = list_counters(s, counters, sizeof(counters)),
 	    .roles = s->role_rows,
+	    .oldest_us = oldest_event(s),
+	    .listeners = s->listener_rows,
 	};
 
 	(void)body;
 	for (size_t i = 0; i < sizeof(status.node); i++)
 		status.node[i] = s->spool.node[i];
+	status.rates = list_rates(s, &status.rates_ms, rates, sizeof(rates));
 	/* Reading them is of use only when there are some. */
 	if (spool_is_open(&s->spool) && c->set_aside > 0)
 		(void)drain_list_asides(s, STATUS_ASIDES, &status.asides, &e);
