@@ -40,9 +40,12 @@ enum option_letter {
 	OPTION_NEEDING = 1 << 6,
 	OPTION_STATE = 1 << 7,	/* --state DIR */
 	OPTION_TARGET = 1 << 8, /* --target NAME, more than once */
+	OPTION_ALL = 1 << 9,
+	OPTION_WATCH = 1 << 10, /* --watch, --watch=SECONDS */
 };
 
 #define OPTION_TARGETS_MAX 16
+#define OPTION_WATCH_MAX 86400
 
 struct options {
 	const char *config; /* NULL: the packaged place */
@@ -53,7 +56,9 @@ struct options {
 	const char *state; /* NULL: not given */
 	const char *targets[OPTION_TARGETS_MAX];
 	size_t n_targets;
-	char **rest; /* what is no option */
+	bool all, watch;
+	uint64_t watch_seconds; /* 0: not given */
+	char **rest;		/* what is no option */
 	int n_rest;
 };
 
