@@ -382,6 +382,31 @@ def test_renaming_the_file_loses_no_line(make_tracker):
     assert tokens_in(t.access) and all(map(tokens_in, rotated))
 
 
+def test_a_slow_logger_finishes_before_it_ends(make_tracker):
+    """What it was sent before the reload is in the file of before."""
+    t = with_log(make_tracker, "text", {"http": {"workers": "1"}})
+    old = t.roles()["logger[0]"]
+    os.kill(old, signal.SIGSTOP)
+    try:
+        ask_many(t, 60)
+        rotated = t.directory / "access.log.1"
+        os.rename(t.access, rotated)
+        t.process.send_signal(signal.SIGHUP)
+        t.wait_ready(2)
+        t.get("/new")
+        wait_line(t.access, "GET /new ")
+    finally:
+        os.kill(old, signal.SIGCONT)
+
+    def all_there():
+        text = rotated.read_text() + t.access.read_text()
+        return all(f"GET /long/{i}/" in text for i in range(60))
+
+    wait_for(all_there, "all lines")
+    assert "GET /long/0/" in rotated.read_text()
+    wait_for(lambda: not os.path.exists(f"/proc/{old}"), "it to end")
+
+
 def test_reload_turns_it_on_and_off(make_tracker):
     t = make_tracker().start()
     path = t.directory / "access.log"
@@ -524,7 +549,8 @@ def tiny_disk(work):
 
 def test_a_full_disk(tiny_disk, make_tracker):
     t = make_tracker({"http": {"workers": "1"}})
-    path = tiny_disk / "access.log"
+    path, ballast = tiny_disk / "access.log", tiny_disk / "ballast"
+    ballast.write_bytes(b"x" * 20000)
     t.settings["log"] = {"access": "text", "access_file": str(path)}
     t.write_conf()
     t.start()
@@ -535,12 +561,14 @@ def test_a_full_disk(tiny_disk, make_tracker):
     said = r'<3>logger\[0\]: access log error="No space left on device"'
     t.wait_log(said)
     assert len(re.findall(said, t.log())) == 1
-    # There is room again: a whole line, and the number of those left out.
-    with open(path, "r+b") as f:
-        f.truncate(0)
+    assert not path.read_bytes().endswith(b"\n"), "a part of a line"
+    # There is room again: the part ends, and a line begins behind it.
+    ballast.unlink()
     t.get("/room-again")
     t.wait_log(r"<5>logger\[0\]: access log written again left_out=\d+")
-    assert lines_of(path)[-1].split('"')[1] == "GET /room-again HTTP/1.1"
+    assert re.fullmatch(
+        rf'127\.0\.0\.1 - - \[{TIME}\] "GET /room-again HTTP/1\.1" 200 6 '
+        r'"-" "-"', lines_of(path)[-1])
     left_out = int(re.search(r"left_out=(\d+)", t.log())[1])
     wait_for(lambda: dropped(t) == left_out, "both numbers to be the same")
     t.stop()
