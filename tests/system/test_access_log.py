@@ -1,6 +1,7 @@
 """The access log: its lines, where they go, and that nobody waits for them."""
 
 import array
+import gzip
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from conftest import TRACKER, free_port, wait_for
 from fake_forwarder import NUMBER
 from https import EC, Https, make_pair
 
+ROOT = Path(__file__).resolve().parents[2]
 TIME = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000"
 KEYS = (
     "time address method target version status bytes referer user_agent "
@@ -380,6 +383,38 @@ def test_renaming_the_file_loses_no_line(make_tracker):
     found = tokens_in(*rotated, t.access)
     assert sorted(found) == sorted(answered)
     assert tokens_in(t.access) and all(map(tokens_in, rotated))
+
+
+def test_logrotate(make_tracker):
+    """The file that is installed, with this daemon in the unit's place."""
+    t = with_log(make_tracker, "text")
+    source = ROOT / "packaging" / "logrotate" / "postal-tracker"
+    text = source.read_text()
+    for old, new in (
+        ("/var/log/postal-tracker/*.log", f"{t.directory}/*.log"),
+        ("systemctl kill --kill-who=main --signal=HUP postal-tracker.service",
+         f"kill -HUP {t.process.pid}"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    conf = t.directory / "rotate.conf"
+    conf.write_text(text)
+    os.chmod(conf, 0o644)
+    for i in range(2):
+        t.get(f"/before/{i}")
+        wait_line(t.access, f"/before/{i}")
+        subprocess.run(
+            ["logrotate", "--force", "--state", t.directory / "state", conf],
+            check=True, timeout=60)
+        t.wait_ready(2 + i)
+        t.get(f"/after/{i}")
+        wait_line(t.access, f"/after/{i}")
+    # The first one is compressed by now, and nothing was lost.
+    first = gzip.decompress(
+        (t.directory / "access.log.2.gz").read_bytes()).decode()
+    second = (t.directory / "access.log.1").read_text()
+    assert "/before/0" in first and "/after/0" not in first
+    assert "/after/0" in second and "/before/1" in second
 
 
 def test_a_slow_logger_finishes_before_it_ends(make_tracker):
