@@ -277,8 +277,8 @@ test_a_record_is_one_line(void **state)
 
 	(void)state;
 	capture(write_what_nobody_escaped, text, sizeof(text));
-	assert_string_equal(text,
-	    "<4>web[2]: verb cause=\"a?<3>web[2]: forged?[2J?\"\n");
+	assert_string_equal(
+	    text, "<4>web[2]: verb cause=\"a?<3>web[2]: forged?[2J?\"\n");
 }
 
 static void
