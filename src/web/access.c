@@ -20,6 +20,9 @@
 /* So many bytes go at once, and fewer after so long. */
 #define GATHER_BYTES 16384
 #define GATHER_MS 100
+/* While the logger does not run: a fifth of a second at full load. Memory as it
+ * is used. */
+#define BUFFER_SIZE (4u << 20)
 /* At the end: how long the logger may take for the last ones. */
 #define FINISH_MS 500
 /* The message's own fields in front of the lines. */
@@ -40,6 +43,7 @@ int
 access_open(struct web *w, struct err *e)
 {
 	struct access *a = &w->access;
+	uint8_t *bytes;
 
 	a->watch.fd = a->channel.fd = -1;
 	a->format = w->settings.access;
@@ -47,10 +51,10 @@ access_open(struct web *w, struct err *e)
 		return 0;
 	/* As much as there are connections; used as it is needed. */
 	a->entries = calloc(w->n_conns, sizeof(a->entries[0]));
-	a->bytes = malloc(HEADER_SIZE + IPC_LINES_MAX);
-	if (a->entries == NULL || a->bytes == NULL)
+	bytes = malloc(HEADER_SIZE + BUFFER_SIZE);
+	if (a->entries == NULL || bytes == NULL)
 		return err_errno(e, "no memory for the access log");
-	a->lines = writer_of(a->bytes + HEADER_SIZE, IPC_LINES_MAX);
+	a->lines = writer_of(bytes + HEADER_SIZE, BUFFER_SIZE);
 	return 0;
 }
 
@@ -157,6 +161,29 @@ drop(struct web *w, uint64_t n)
 		    n, held_back);
 }
 
+static bool
+put_line(struct access *a, const struct http_access_part *part,
+    const struct http_access_answer *answer)
+{
+	http_access_end(a->format, part, answer, &a->lines);
+	if (!a->lines.full)
+		return true;
+	a->lines.full = false;
+	return false;
+}
+
+/* What is sent makes room, when it is worth moving the rest. */
+static bool
+make_room(struct access *a)
+{
+	if (a->sent < a->lines.cap / 2)
+		return false;
+	a->lines.len -= a->sent;
+	memmove(a->lines.p, a->lines.p + a->sent, a->lines.len);
+	a->sent = 0;
+	return true;
+}
+
 void
 access_end(struct web *w, struct conn *c, int status, size_t bytes)
 {
@@ -168,19 +195,13 @@ access_end(struct web *w, struct conn *c, int status, size_t bytes)
 	answer.kind = c->entry->kind;
 	answer.event = c->entry->event;
 	answer.took_us = clock_mono_us() - c->entry->began_us;
-	http_access_end(a->format, &c->entry->part, &answer, &a->lines);
-	if (a->lines.full) {
-		a->lines.full = false;
-		access_send(w);
-		http_access_end(a->format, &c->entry->part, &answer, &a->lines);
-	}
-	if (a->lines.full) {
-		a->lines.full = false;
-		drop(w, 1);
-	} else if (a->n_lines++ == 0) {
+	if (a->lines.len == 0) {
 		a->send_at_ms = w->loop.now_ms + GATHER_MS;
 		loop_wake_at(&w->loop, a->send_at_ms);
 	}
+	if (!put_line(a, &c->entry->part, &answer) &&
+	    !(make_room(a) && put_line(a, &c->entry->part, &answer)))
+		drop(w, 1);
 	entry_leave(a, c);
 }
 
@@ -190,32 +211,43 @@ access_closed(struct web *w, struct conn *c)
 	access_end(w, c, STATUS_CLOSED, 0);
 }
 
+/* The next lines as a message: its fields are written over what was sent
+ * before, or into the room that is left in front of the first. */
 static struct span
 seal(struct access *a)
 {
-	struct writer head = writer_of(a->bytes, HEADER_SIZE);
+	uint8_t *p = a->lines.p + a->sent;
+	size_t len = a->lines.len - a->sent;
+	struct writer head = writer_of(p - HEADER_SIZE, HEADER_SIZE);
 
+	if (len > IPC_LINES_MAX)
+		for (len = IPC_LINES_MAX; p[len - 1] != '\n'; len--)
+			;
 	writer_u16(&head, IPC_LINES);
-	writer_u16(&head, (uint16_t)a->lines.len);
-	return (struct span){a->bytes, HEADER_SIZE + a->lines.len};
+	writer_u16(&head, (uint16_t)len);
+	return (struct span){head.p, HEADER_SIZE + len};
 }
 
 void
 access_send(struct web *w)
 {
 	struct access *a = &w->access;
-	enum ipc_result sent;
 
-	if (a->lines.len == 0 || a->channel.fd < 0 || a->blocked)
+	if (a->channel.fd < 0 || a->blocked)
 		return;
-	sent = ipc_send_record(&a->channel, seal(a), -1);
-	if (sent == IPC_OK) {
-		a->lines.len = 0;
-		a->n_lines = 0;
-		return;
+	while (a->sent < a->lines.len) {
+		struct span message = seal(a);
+
+		if (ipc_send_record(&a->channel, message, -1) != IPC_OK) {
+			/* Its end is told by the loop; it comes again with
+			 * another channel. */
+			a->blocked = loop_change(&w->loop, &a->watch,
+					 EPOLLIN | EPOLLOUT) == 0;
+			return;
+		}
+		a->sent += message.len - HEADER_SIZE;
 	}
-	/* Its end is told by the loop; it comes again with another channel. */
-	a->blocked = loop_change(&w->loop, &a->watch, EPOLLIN | EPOLLOUT) == 0;
+	a->sent = a->lines.len = 0;
 }
 
 uint64_t
@@ -223,11 +255,11 @@ access_due(struct web *w)
 {
 	struct access *a = &w->access;
 
-	if (a->n_lines > 0 && w->loop.now_ms >= a->send_at_ms) {
+	if (a->lines.len > 0 && w->loop.now_ms >= a->send_at_ms) {
 		access_send(w);
 		a->send_at_ms = w->loop.now_ms + GATHER_MS;
 	}
-	return a->n_lines > 0 && !a->blocked && a->channel.fd >= 0
+	return a->lines.len > 0 && !a->blocked && a->channel.fd >= 0
 		   ? a->send_at_ms
 		   : 0;
 }
@@ -237,6 +269,16 @@ access_after_round(struct web *w)
 {
 	if (w->access.lines.len >= GATHER_BYTES)
 		access_send(w);
+}
+
+static uint64_t
+count_unsent(const struct access *a)
+{
+	uint64_t n = 0;
+
+	for (size_t i = a->sent; i < a->lines.len; i++)
+		n += a->lines.p[i] == '\n';
+	return n;
 }
 
 bool
@@ -254,9 +296,8 @@ access_finish(struct web *w)
 		loop_wake_at(&w->loop, a->finish_by_ms);
 		return false;
 	}
-	drop(w, a->n_lines);
-	a->lines.len = 0;
-	a->n_lines = 0;
+	drop(w, count_unsent(a));
+	a->sent = a->lines.len = 0;
 	return true;
 }
 

@@ -168,9 +168,8 @@ struct access {
 	struct access_entry *entries; /* one for each connection */
 	size_t n_used;
 	struct access_entry *free;
-	uint8_t *bytes;	     /* a message: */
-	struct writer lines; /* that are to be sent */
-	uint64_t n_lines;    /* of them */
+	struct writer lines; /* that gather; those before `sent` are away */
+	size_t sent;
 	uint64_t send_at_ms;
 	uint64_t finish_by_ms; /* 0: it goes on */
 	struct log_limit log_dropped;
