@@ -66,7 +66,9 @@ escape_json(struct span s, uint8_t out[8], size_t *len)
 		*len = 2;
 	} else if (c.len == 1 ||
 		   (c.len == 2 && c.p[0] == 0xc2 && last < 0xa0)) {
-		memcpy(out, "\\u00", 4);
+		out[0] = '\\';
+		out[1] = 'u';
+		out[2] = out[3] = '0';
 		out[4] = (uint8_t)hex[last >> 4];
 		out[5] = (uint8_t)hex[last & 0x0f];
 		*len = 6;

@@ -43,7 +43,6 @@ int
 access_open(struct web *w, struct err *e)
 {
 	struct access *a = &w->access;
-	uint8_t *bytes;
 
 	a->watch.fd = a->channel.fd = -1;
 	a->format = w->settings.access;
@@ -51,10 +50,10 @@ access_open(struct web *w, struct err *e)
 		return 0;
 	/* As much as there are connections; used as it is needed. */
 	a->entries = calloc(w->n_conns, sizeof(a->entries[0]));
-	bytes = malloc(HEADER_SIZE + BUFFER_SIZE);
-	if (a->entries == NULL || bytes == NULL)
+	a->bytes = malloc(HEADER_SIZE + BUFFER_SIZE);
+	if (a->entries == NULL || a->bytes == NULL)
 		return err_errno(e, "no memory for the access log");
-	a->lines = writer_of(bytes + HEADER_SIZE, BUFFER_SIZE);
+	a->lines = writer_of(a->bytes + HEADER_SIZE, BUFFER_SIZE);
 	return 0;
 }
 

@@ -168,6 +168,7 @@ struct access {
 	struct access_entry *entries; /* one for each connection */
 	size_t n_used;
 	struct access_entry *free;
+	uint8_t *bytes;	     /* of a message: */
 	struct writer lines; /* that gather; those before `sent` are away */
 	size_t sent;
 	uint64_t send_at_ms;
