@@ -26,7 +26,7 @@ fail(const char *what)
 	return 1;
 }
 
-/* The process waits in epoll_wait: just before its instruction pointer stands
+/* The process is in a system call, or behind one: just before its instruction pointer stands
  * the instruction that enters the kernel. */
 static void
 aim(struct user_regs_struct *regs, uint64_t number)
@@ -40,6 +40,32 @@ aim(struct user_regs_struct *regs, uint64_t number)
 #else
 #error "say here how a system call is entered on this machine"
 #endif
+}
+
+static int
+read_registers(pid_t pid, struct user_regs_struct *regs)
+{
+	struct iovec io = {regs, sizeof(*regs)};
+
+	return (int)ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &io);
+}
+
+/* One that happens to compute goes on to its next call, and through it: where
+ * it was, there is no such instruction. */
+static int
+go_to_a_call(pid_t pid, struct user_regs_struct *regs)
+{
+	int status;
+
+	if (read_registers(pid, regs) != 0)
+		return -1;
+	if ((long long)regs->orig_rax >= 0)
+		return 0;
+	for (int i = 0; i < 2; i++)
+		if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) != 0 ||
+		    waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+			return -1;
+	return read_registers(pid, regs);
 }
 
 int
@@ -59,7 +85,7 @@ main(int argc, char **argv)
 		return fail("attach");
 	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
 		return fail("wait");
-	if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &io) != 0)
+	if (go_to_a_call(pid, &regs) != 0)
 		return fail("read registers");
 	aim(&regs, strtoull(argv[2], NULL, 10));
 	if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &io) != 0)
