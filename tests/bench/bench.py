@@ -275,6 +275,12 @@ def main():
                     "nginx": (nginx.process.pid, nginx.https[kind]),
                     "tracker": (tracker.process.pid, tracker.https),
                 }
+            memory = Tracker(binary, work, "https-tmpfs",
+                             shm / "spool-https", certificates["P-256"])
+            started.append(memory)
+            wait_port(memory.https)
+            servers["P-256"]["tracker, tmpfs"] = (
+                memory.process.pid, memory.https)
             time.sleep(1)  # workers learn of the new server
             bench_https.run(servers, args.seconds, args.rounds)
     finally:

@@ -9,25 +9,17 @@
  * usage: peer TRACKER SPOOL_DIRECTORY ATTACK
  * prints one line a step; exit 0 when the store did all of that.
  */
-#include <fcntl.h>
-#include <poll.h>
+#include "hijack.h"
+
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/fd.h"
-#include "ipc/channel.h"
 #include "monitor/place.h"
-#include "monitor/spawn.h"
 
-#define WAIT_MS 10000
-#define GOOD 1001
-#define BAD 2002
 #define STORE_ID 60982
 
 struct scene {
@@ -37,60 +29,12 @@ struct scene {
 	uint64_t good_number;
 };
 
-static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
-
-static void
-stop_with(const char *what)
-{
-	(void)fprintf(stderr, "peer: %s\n", what);
-	exit(1);
-}
-
-static enum ipc_result
-receive(const struct ipc_channel *c, struct ipc_received *in)
-{
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-	if (poll(&p, 1, WAIT_MS) != 1)
-		stop_with("the store does not answer");
-	return ipc_receive(c, buffer, in);
-}
-
-/* The next message of one type; others before it are passed over. */
-static struct ipc_received
-expect(const struct ipc_channel *c, enum ipc_type type)
-{
-	struct ipc_received in;
-
-	do
-		if (receive(c, &in) != IPC_OK)
-			stop_with("a channel was closed");
-	while (in.message->type != type);
-	return in;
-}
-
-static void
-send_message(
-    const struct ipc_channel *c, enum ipc_type type, const void *body, int fd)
-{
-	if (ipc_send(c, scratch, type, body, fd) != IPC_OK)
-		stop_with("cannot send");
-}
-
 /* --- the scene --------------------------------------------------------- */
 
 static struct ipc_channel
 offer(const struct scene *s, unsigned int role, uint64_t instance)
 {
-	struct ipc_channel_offer body = {(uint8_t)role, 0, instance};
-	struct err e;
-	int pair[2];
-
-	if (fd_seqpacket_pair(pair, &e) != 0)
-		stop_with(e.text);
-	send_message(&s->monitor, IPC_CHANNEL, &body, pair[1]);
-	fd_close(&pair[1]);
-	return (struct ipc_channel){pair[0], role, IPC_STORE};
+	return offer_channel(&s->monitor, role, instance);
 }
 
 static void
@@ -111,19 +55,14 @@ start_store(struct scene *s, const char *tracker, const char *directory)
 		.gid = STORE_ID},
 	    .settings_type = IPC_STORE_SETTINGS,
 	    .settings = &settings};
-	int self = open(tracker, O_PATH | O_CLOEXEC), spool = -1;
 	struct err e;
+	int spool = -1;
 
-	if (self < 0)
-		stop_with("cannot open the binary");
 	if (place_open_spool(directory, &owner, &spool, &e) != 0)
 		stop_with(e.text);
 	spawn.fds = &spool;
 	spawn.n_fds = 1;
-	if (spawn_role(self, &spawn, &s->store, &s->monitor, &e) != 0)
-		stop_with(e.text);
-	fd_close(&self);
-	(void)expect(&s->monitor, IPC_READY);
+	start_role(tracker, &spawn, &s->store, &s->monitor);
 }
 
 static void
@@ -192,13 +131,6 @@ use_good_worker(struct scene *s, const char *when)
 }
 
 /* --- attacks ----------------------------------------------------------- */
-
-static void
-send_bytes(const struct ipc_channel *c, const void *bytes, size_t len)
-{
-	if (ipc_send_record(c, (struct span){bytes, len}, -1) != IPC_OK)
-		stop_with("cannot send");
-}
 
 /* A message that only the monitor may send. */
 static void
@@ -307,17 +239,6 @@ expect_replacement(struct scene *s, unsigned int reason)
 	(void)printf("bad worker parted from: %s\n", ipc_breach_text(reason));
 }
 
-static void
-stop_store(struct scene *s)
-{
-	struct ipc_stop stop = {0};
-	int status = 0;
-
-	send_message(&s->monitor, IPC_STOP, &stop, -1);
-	if (waitpid(s->store, &status, 0) != s->store || status != 0)
-		stop_with("the store did not end well");
-}
-
 int
 main(int argc, char **argv)
 {
@@ -340,7 +261,7 @@ main(int argc, char **argv)
 		attacks[i].run(&s);
 		expect_replacement(&s, attacks[i].reason);
 		use_good_worker(&s, "after");
-		stop_store(&s);
+		stop_role(s.store, &s.monitor);
 		return 0;
 	}
 	stop_with("there is no such attack");
