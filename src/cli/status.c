@@ -61,6 +61,16 @@ status_number_of(const struct ipc_status *s, const struct status_number *n)
 	return value;
 }
 
+void
+status_listener_text(
+    const struct ipc_listener_row *row, char text[ENDPOINT_TEXT_SIZE])
+{
+	struct endpoint at = {.port = row->port};
+
+	memcpy(at.addr.ip, row->ip, sizeof(at.addr.ip));
+	endpoint_format(&at, text);
+}
+
 const char *
 status_mode(const struct ipc_status *s)
 {

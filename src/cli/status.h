@@ -26,6 +26,10 @@ extern const size_t status_n_numbers;
 uint64_t status_number_of(
     const struct ipc_status *s, const struct status_number *n);
 
+/* "192.0.2.1:80" */
+void status_listener_text(
+    const struct ipc_listener_row *row, char text[ENDPOINT_TEXT_SIZE]);
+
 /* "mysql" */
 const char *status_mode(const struct ipc_status *s);
 

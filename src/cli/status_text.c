@@ -54,7 +54,6 @@ print_listeners(const struct ipc_list *list)
 {
 	struct cursor c = cursor_of(list->records);
 	struct ipc_listener_row row;
-	struct endpoint at;
 	char text[ENDPOINT_TEXT_SIZE];
 
 	if (list->count == 0)
@@ -62,10 +61,7 @@ print_listeners(const struct ipc_list *list)
 	(void)printf("%-10s", "serves");
 	for (size_t i = 0; i < list->count; i++) {
 		ipc_next(&c, &ipc_listener_row_record, &row);
-		for (size_t j = 0; j < sizeof(row.ip); j++)
-			at.addr.ip[j] = row.ip[j];
-		at.port = row.port;
-		endpoint_format(&at, text);
+		status_listener_text(&row, text);
 		(void)printf("%s%s%s", i == 0 ? "" : "  ", text,
 		    row.tls ? " (HTTPS)" : "");
 	}

@@ -508,66 +508,62 @@ def dropped(t):
     return t.status()["counters"]["access_lines_dropped_total"]
 
 
-def test_a_pipe_that_nobody_reads(make_tracker):
+@pytest.fixture
+def unread(make_tracker):
+    """A daemon that logs into a pipe, and the end that nobody reads yet."""
+    t = make_tracker({"http": {"workers": "1"}})
+    fifo = t.directory / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    t.settings["log"] = {"access": "text", "access_file": str(fifo)}
+    t.write_conf()
+    yield t.start(), reader
+    os.close(reader)
+
+
+def test_a_pipe_that_nobody_reads(unread):
     """Answers go on, lines are counted; what comes out is whole."""
-    t = make_tracker({"http": {"workers": "1"}})
-    fifo = t.directory / "fifo"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    t.settings["log"] = {"access": "text", "access_file": str(fifo)}
-    t.write_conf()
-    t.start()
-    try:
-        asked = 0
+    t, reader = unread
+    asked = 0
 
-        def some_are_dropped():
-            nonlocal asked
-            ask_many(t, 200, asked)
-            asked += 200
-            return dropped(t) > 0
+    def some_are_dropped():
+        nonlocal asked
+        ask_many(t, 200, asked)
+        asked += 200
+        return dropped(t) > 0
 
-        wait_for(some_are_dropped, "lines to be dropped", 60)
-        t.wait_log(r"<4>web\[0\]: access log lines=1: dropped, because .* "
-                   r"more=\d+")
-        assert t.get("/").body == b"Hello."
-        # Somebody begins to read: every line is there, or counted.
-        got = b""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                got += os.read(reader, 1 << 20)
-            except BlockingIOError:
-                n = got.count(b"\n")
-                # The requests for "/" beside the long ones: one.
-                if n + dropped(t) >= asked + 1:
-                    break
-                time.sleep(0.02)
-        assert got.endswith(b"\n")
-        lines = got.decode().split("\n")[:-1]
-        assert len(lines) + dropped(t) == asked + 1
-        for line in lines:
-            assert re.fullmatch(
-                rf'127\.0\.0\.1 - - \[{TIME}\] '
-                rf'"GET /(long/\d+/{LONG})? HTTP/1\.1" \d+ \d+ "-" "-"', line)
-        t.stop()
-    finally:
-        os.close(reader)
+    wait_for(some_are_dropped, "lines to be dropped", 60)
+    t.wait_log(r"<4>web\[0\]: access log lines=1: dropped, because .* "
+               r"more=\d+")
+    assert t.get("/").body == b"Hello."
+    # Somebody begins to read: every line is there, or counted.
+    got = b""
+
+    def all_are_there():
+        nonlocal got
+        try:
+            got += os.read(reader, 1 << 20)
+        except BlockingIOError:
+            # The request for "/" beside the long ones.
+            return got.count(b"\n") + dropped(t) >= asked + 1
+        return False
+
+    wait_for(all_are_there, "all lines, written or counted", 60)
+    assert got.endswith(b"\n")
+    lines = got.decode().split("\n")[:-1]
+    assert len(lines) + dropped(t) == asked + 1
+    for line in lines:
+        assert re.fullmatch(
+            rf'127\.0\.0\.1 - - \[{TIME}\] '
+            rf'"GET /(long/\d+/{LONG})? HTTP/1\.1" \d+ \d+ "-" "-"', line)
+    t.stop()
 
 
-def test_a_pipe_that_nobody_reads_does_not_delay_the_end(make_tracker):
-    t = make_tracker({"http": {"workers": "1"}})
-    fifo = t.directory / "fifo"
-    os.mkfifo(fifo)
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    t.settings["log"] = {"access": "text", "access_file": str(fifo)}
-    t.write_conf()
-    t.start()
-    try:
-        ask_many(t, 400)
-        t.stop()  # exit code 0
-        assert "died role=" not in t.log() and "kill role=" not in t.log()
-    finally:
-        os.close(reader)
+def test_a_pipe_that_nobody_reads_does_not_delay_the_end(unread):
+    t, _ = unread
+    ask_many(t, 400)
+    t.stop()  # exit code 0
+    assert "died role=" not in t.log() and "kill role=" not in t.log()
 
 
 @pytest.fixture
