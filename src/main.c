@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "base/array.h"
 #include "cli/cli.h"
 #include "keeper/keeper.h"
@@ -24,6 +25,7 @@ static const struct {
     {"web[", web_main},
     {"store[", store_main},
     {"keeper[", keeper_main},
+    {"admin[", admin_main},
     {"logger[", logger_main},
 };
 

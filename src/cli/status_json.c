@@ -74,8 +74,10 @@ json_listeners(const struct ipc_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		ipc_next(&c, &ipc_listener_row_record, &row);
 		status_listener_text(&row, text);
-		(void)printf("%s{\"address\":\"%s\",\"tls\":%s,\"systemd\":%s}",
+		(void)printf("%s{\"address\":\"%s\",\"tls\":%s,\"admin\":%s,"
+			     "\"systemd\":%s}",
 		    i == 0 ? "" : ",", text, row.tls ? "true" : "false",
+		    row.admin ? "true" : "false",
 		    row.inherited ? "true" : "false");
 	}
 	(void)printf("]");

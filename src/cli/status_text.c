@@ -63,7 +63,9 @@ print_listeners(const struct ipc_list *list)
 		ipc_next(&c, &ipc_listener_row_record, &row);
 		status_listener_text(&row, text);
 		(void)printf("%s%s%s", i == 0 ? "" : "  ", text,
-		    row.tls ? " (HTTPS)" : "");
+		    row.tls	? " (HTTPS)"
+		    : row.admin ? " (admin)"
+				: "");
 	}
 	(void)printf("\n");
 }

@@ -33,6 +33,7 @@ static const struct ipc_field listener_row_fields[] = {
     {"port", IPC_U16, offsetof(struct ipc_listener_row, port), 0, UINT16_MAX,
 	NULL},
     {"tls", IPC_U8, offsetof(struct ipc_listener_row, tls), 0, 1, NULL},
+    {"admin", IPC_U8, offsetof(struct ipc_listener_row, admin), 0, 1, NULL},
     {"inherited", IPC_U8, offsetof(struct ipc_listener_row, inherited), 0, 1,
 	NULL},
 };

@@ -80,6 +80,11 @@ enum ipc_type {
 	IPC_CHALLENGED,
 	IPC_DOMAINS_GET,
 	IPC_DOMAINS,
+	IPC_ADMIN_SETTINGS,
+	IPC_COMMITS_GET,
+	IPC_COMMITS,
+	IPC_PERMISSION_GET,
+	IPC_PERMISSION,
 	IPC_LOGGER_SETTINGS,
 	IPC_LINES,
 	IPC_LINES_LOST,
@@ -213,7 +218,7 @@ enum ipc_breach {
 	IPC_BREACH_END,
 };
 
-/* monitor to the store once a second; the store to `status`. */
+/* monitor to the store once a second; the store to `status` and to admin. */
 struct ipc_role_row {
 	uint8_t role;
 	uint16_t index;
@@ -226,6 +231,7 @@ struct ipc_listener_row {
 	uint8_t ip[16];
 	uint16_t port;
 	uint8_t tls;
+	uint8_t admin;	   /* of [admin] listen */
 	uint8_t inherited; /* of systemd */
 };
 #define IPC_LISTENERS_MAX 128
@@ -273,6 +279,7 @@ struct ipc_event {
 #include "ipc/message_forwarder.h"
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
+#include "ipc/message_admin.h"
 #include "ipc/message_log.h"
 
 /* a web worker to the store; one under way at a time. */
@@ -464,6 +471,11 @@ union ipc_body {
 	struct ipc_challenged challenged;
 	struct ipc_domains_get domains_get;
 	struct ipc_domains domains;
+	struct ipc_admin_settings admin_settings;
+	struct ipc_commits_get commits_get;
+	struct ipc_commits commits;
+	struct ipc_permission_get permission_get;
+	struct ipc_permission permission;
 	struct ipc_logger_settings logger_settings;
 	struct ipc_lines lines;
 	struct ipc_lines_lost lines_lost;
@@ -523,6 +535,7 @@ extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
+extern const struct ipc_record ipc_commit_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

@@ -95,7 +95,7 @@ class Tracker:
         self.conf = work / f"{name}.conf"
         self.conf.write_text(
             f"[http]\nlisten = 127.0.0.1:{self.port}\n"
-            f"[spool]\ndirectory = {directory}\n"
+            f"[admin]\nlisten =\n[spool]\ndirectory = {directory}\n"
             f"socket = {work}/{name}.sock\n"
             "max_size = 8G\n"
             "[clients]\nmax_connections = 12000\n"

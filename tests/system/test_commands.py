@@ -334,7 +334,7 @@ def test_status_json(tracker):
     assert status["oldest"] == event["at"]
     assert status["listeners"] == [{
         "address": f"127.0.0.1:{tracker.port}", "tls": False,
-        "systemd": False}]
+        "admin": False, "systemd": False}]
     assert 0 < status["rates"]["seconds"] < 20
     assert wait_for(lambda: tracker.status()["rates"].get("opens_total"),
                     "the rate of opens") < 10

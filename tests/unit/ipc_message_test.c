@@ -8,7 +8,7 @@
 #include "ipc/counter.h"
 #include "ipc/message.h"
 
-#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_LOGGER)
+#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN | IPC_LOGGER)
 #define ASKERS (IPC_FORWARDER | IPC_TOOL)
 
 /* Who may say what to whom: the boundary between processes, once more. */
@@ -34,8 +34,8 @@ static const struct {
     {"COUNTERS", IPC_WEB, IPC_STORE, 0},
     {"HELLO", ASKERS, IPC_STORE, 0},
     {"REFUSAL", IPC_STORE, ASKERS, 0},
-    {"STATUS_GET", IPC_TOOL, IPC_STORE, 0},
-    {"STATUS", IPC_STORE, IPC_TOOL, 0},
+    {"STATUS_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 0},
+    {"STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 0},
     {"LINK_ADD", IPC_TOOL, IPC_STORE, 0},
     {"LINK_ADDED", IPC_STORE, IPC_TOOL, 0},
     {"EVENTS_GET", IPC_TOOL, IPC_STORE, 0},
@@ -70,6 +70,11 @@ static const struct {
     {"CHALLENGED", IPC_STORE, IPC_WEB, 0},
     {"DOMAINS_GET", IPC_TOOL, IPC_STORE, 0},
     {"DOMAINS", IPC_STORE, IPC_TOOL, 0},
+    {"ADMIN_SETTINGS", IPC_MONITOR, IPC_ADMIN, 0},
+    {"COMMITS_GET", IPC_ADMIN, IPC_STORE, 0},
+    {"COMMITS", IPC_STORE, IPC_ADMIN, 0},
+    {"PERMISSION_GET", IPC_ADMIN, IPC_STORE, 0},
+    {"PERMISSION", IPC_STORE, IPC_ADMIN, 0},
     {"LOGGER_SETTINGS", IPC_MONITOR, IPC_LOGGER, 0},
     {"LINES", IPC_WEB, IPC_LOGGER, 0},
     {"LINES_LOST", IPC_LOGGER, IPC_WEB, 0},
