@@ -66,6 +66,9 @@ void check_mysql(struct check *k);
 /* check_forwarder.c: what the daemon's store says of the forwarder. */
 void check_forwarder(struct check *k, const struct ipc_status *s);
 
+/* check_log.c: where the access log goes. */
+void check_log(struct check *k);
+
 /* check_acme.c: challenges, and tracking domains without certificate. */
 void check_acme(struct check *k);
 

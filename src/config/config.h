@@ -123,6 +123,7 @@ struct config {
 	struct {
 		enum config_choice level;
 		enum config_choice access;
+		char access_file[CONFIG_PATH_SIZE];
 	} log;
 };
 
