@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/uuid.h"
+#include "cli/certificates.h"
 #include "cli/internal.h"
 #include "ipc/counter.h"
 
@@ -139,7 +140,7 @@ json_asides(const struct ipc_list *list)
 }
 
 static void
-print_json(const struct ipc_status *s)
+print_json(const struct ipc_status *s, struct ask *a)
 {
 	char node[UUID_TEXT_SIZE];
 
@@ -160,6 +161,7 @@ print_json(const struct ipc_status *s)
 	json_asides(&s->asides);
 	json_counters(&s->counters);
 	json_roles(&s->roles);
+	status_certificates_json(a);
 	(void)printf("}\n");
 }
 
@@ -265,7 +267,7 @@ print_asides(const struct ipc_list *list)
 }
 
 static void
-print_text(const struct ipc_status *s)
+print_text(const struct ipc_status *s, struct ask *a)
 {
 	char node[UUID_TEXT_SIZE], used[NUMBER_TEXT_SIZE],
 	    most[NUMBER_TEXT_SIZE];
@@ -286,6 +288,7 @@ print_text(const struct ipc_status *s)
 	print_asides(&s->asides);
 	print_roles(&s->roles);
 	print_counters(&s->counters);
+	status_certificates_text(a);
 }
 
 static int
@@ -302,9 +305,9 @@ print_status(const struct config *c, const struct options *o)
 	if (failed)
 		(void)fprintf(stderr, "postal-tracker status: %s\n", e.text);
 	else if (o->json)
-		print_json(&answer.body.status);
+		print_json(&answer.body.status, &a);
 	else
-		print_text(&answer.body.status);
+		print_text(&answer.body.status, &a);
 	ask_close(&a);
 	return failed ? EX_UNAVAILABLE : EX_OK;
 }

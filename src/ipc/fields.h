@@ -59,5 +59,8 @@ extern const struct ipc_record ipc_challenge_body;
 extern const struct ipc_record ipc_challenged_body;
 extern const struct ipc_record ipc_domains_get_body;
 extern const struct ipc_record ipc_domains_body;
+extern const struct ipc_record ipc_certificate_states_body;
+extern const struct ipc_record ipc_certificates_get_body;
+extern const struct ipc_record ipc_certificates_body;
 
 #endif

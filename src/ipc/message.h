@@ -80,6 +80,9 @@ enum ipc_type {
 	IPC_CHALLENGED,
 	IPC_DOMAINS_GET,
 	IPC_DOMAINS,
+	IPC_CERTIFICATE_STATES,
+	IPC_CERTIFICATES_GET,
+	IPC_CERTIFICATES,
 	IPC_TYPE_END,
 };
 
@@ -87,7 +90,7 @@ enum ipc_type {
 #define IPC_RECORD_MAX 131072
 #define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 3
+#define IPC_VERSION 4
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535
@@ -445,6 +448,9 @@ union ipc_body {
 	struct ipc_challenged challenged;
 	struct ipc_domains_get domains_get;
 	struct ipc_domains domains;
+	struct ipc_certificate_states certificate_states;
+	struct ipc_certificates_get certificates_get;
+	struct ipc_certificates certificates;
 };
 
 enum ipc_field_kind {
@@ -500,6 +506,7 @@ extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
+extern const struct ipc_record ipc_certificate_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

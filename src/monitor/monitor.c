@@ -191,8 +191,10 @@ tell_store_of_roles(struct monitor *m)
 			body.rows.count++;
 	}
 	body.rows.records = writer_span(&w);
-	if (store != NULL)
-		child_send(store, IPC_ROLES, &body, -1);
+	if (store == NULL)
+		return;
+	child_send(store, IPC_ROLES, &body, -1);
+	pairs_tell_store(store);
 }
 
 static void

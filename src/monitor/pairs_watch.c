@@ -37,7 +37,8 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 	if (older != NULL)
 		pairs_drop(m, older);
 	if (pair.name == NULL || p->list == NULL || p->n == IPC_PAIRS_MAX) {
-		pairs_say_refused(m, name, "too many pairs, or no memory");
+		pairs_say_refused(
+		    m, name, "too many pairs, or no memory", NULL);
 		free(pair.name);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
@@ -45,12 +46,13 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 	}
 	p->last_id++;
 	p->list[p->n++] = pair;
+	pairs_states_change(p);
 }
 
 static void
 on_unreadable(void *owner, const char *name, const struct err *e)
 {
-	pairs_say_refused(owner, name, e->text);
+	pairs_say_refused(owner, name, e->text, NULL);
 }
 
 static void
@@ -67,6 +69,7 @@ on_gone(void *owner, const char *name)
 	pair = pairs_find(&m->pairs, name, PAIR_SERVED);
 	if (pair != NULL)
 		pairs_retire(m, pair);
+	pairs_states_refuse(&m->pairs, name, NULL, NULL);
 }
 
 static void

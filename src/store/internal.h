@@ -86,6 +86,12 @@ struct known_parts {
 	bool servers_begun, domains_begun;
 };
 
+/* Records of struct ipc_certificate_row, by rising name; on the heap. */
+struct certificate_rows {
+	uint8_t *bytes;
+	size_t len;
+};
+
 struct store {
 	struct role role;
 	struct loop loop;
@@ -128,6 +134,7 @@ struct store {
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */
 	uint8_t roles[ROLES_BYTES];
 	struct ipc_list role_rows;
+	struct certificate_rows certificates, certificates_gathered;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX each */
 	uint8_t *page;		   /* IPC_RECORD_MAX */
 };
@@ -241,6 +248,12 @@ void drain_committed(struct store *s);
 /* What is set aside, at most so many rows, in s->page. */
 enum database_result drain_list_asides(
     struct store *s, uint16_t most, struct ipc_list *list, struct err *e);
+
+/* pair_states.c: what became of the pairs of HTTPS */
+void pair_states_take(
+    struct store *s, const struct ipc_certificate_states *part);
+/* Those behind this name, as many as a record holds; in s->page. */
+struct ipc_certificates pair_states_page(struct store *s, struct span after);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);

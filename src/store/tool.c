@@ -228,6 +228,17 @@ on_domains_get(struct tool *t, const union ipc_body *body)
 	answer(t, IPC_DOMAINS, &domains);
 }
 
+/* --- certificates ------------------------------------------------------ */
+
+static void
+on_certificates_get(struct tool *t, const union ipc_body *body)
+{
+	struct ipc_certificates page = pair_states_page(
+	    t->store, body->certificates_get.after_name);
+
+	answer(t, IPC_CERTIFICATES, &page);
+}
+
 /* --- the socket -------------------------------------------------------- */
 
 static bool
@@ -309,6 +320,7 @@ static const struct {
     {IPC_LINK_ADD, on_link_add},
     {IPC_EVENTS_GET, on_events_get},
     {IPC_DOMAINS_GET, on_domains_get},
+    {IPC_CERTIFICATES_GET, on_certificates_get},
 };
 
 static void
