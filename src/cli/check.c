@@ -271,6 +271,8 @@ static void (*const checks[])(struct check *k) = {
     check_mysql,
     check_daemon,
     check_acme,
+    check_certificates,
+    check_domains,
 };
 
 int

@@ -26,9 +26,9 @@ count(const struct certificate_states *all, unsigned int state)
 static void
 print_counts(const struct certificate_states *all)
 {
-	(void)printf("\ncertificates: %zu served",
-	    count(all, IPC_CERTIFICATE_SERVED) +
-		count(all, IPC_CERTIFICATE_KEPT));
+	(void)printf(
+	    "\ncertificates: %zu served", count(all, IPC_CERTIFICATE_SERVED) +
+					      count(all, IPC_CERTIFICATE_KEPT));
 	for (unsigned int i = IPC_CERTIFICATE_KEPT;
 	     i < IPC_CERTIFICATE_STATE_END; i++)
 		if (count(all, i) > 0)

@@ -118,10 +118,9 @@ by_name(const void *a, const void *b)
 
 	if (order != 0 || (x->pair == NULL) != (y->pair == NULL))
 		return order != 0 ? order : x->pair == NULL ? 1 : -1;
-	return x->pair == NULL
-		   ? 0
-		   : (int)(y->pair->state == PAIR_SERVED) -
-			 (int)(x->pair->state == PAIR_SERVED);
+	return x->pair == NULL ? 0
+			       : (int)(y->pair->state == PAIR_SERVED) -
+				     (int)(x->pair->state == PAIR_SERVED);
 }
 
 static void
@@ -158,8 +157,8 @@ gather(const struct pairs *p, struct name *names)
 
 	for (size_t i = 0; i < p->n; i++)
 		if (p->list[i].state != PAIR_RETIRED)
-			names[n++] = (struct name){
-			    p->list[i].name, &p->list[i], NULL};
+			names[n++] =
+			    (struct name){p->list[i].name, &p->list[i], NULL};
 	for (size_t i = 0; i < p->states.n_refusals; i++)
 		names[n++] = (struct name){
 		    p->states.refusals[i].name, NULL, &p->states.refusals[i]};
@@ -188,9 +187,8 @@ make_rows(struct pairs *p)
 	w = writer_of(s->rows, most * ROW_MOST);
 	n = gather(p, names);
 	for (size_t i = 0, same; i < n; i += same) {
-		for (same = 1;
-		     i + same < n && strcmp(names[i].name,
-					 names[i + same].name) == 0;
+		for (same = 1; i + same < n &&
+			       strcmp(names[i].name, names[i + same].name) == 0;
 		     same++)
 			if (names[i + same].refusal != NULL)
 				names[i].refusal = names[i + same].refusal;
@@ -208,8 +206,8 @@ make_rows(struct pairs *p)
 static void
 send_part(struct child *store, struct pairs_states *s)
 {
-	struct cursor c = cursor_of((struct span){s->rows + s->at,
-	    s->len - s->at});
+	struct cursor c =
+	    cursor_of((struct span){s->rows + s->at, s->len - s->at});
 	struct ipc_certificate_states part = {
 	    .flags = s->at == 0 ? IPC_CERTIFICATES_FIRST : 0,
 	    .rows = {0, {s->rows + s->at, 0}}};

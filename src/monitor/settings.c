@@ -14,9 +14,6 @@
 
 /* A visitor of a morning is known until the evening. */
 #define SESSION_LIFE_S (12 * 3600)
-/* Of one worker: a second of its full power, so that plain requests and
- * connections that are open do not wait for a flood of new ones. */
-#define HANDSHAKES_MAX 1024
 
 int
 users_find(const struct config *c, struct users *u, struct err *e)
@@ -63,8 +60,8 @@ settings_for_web(const struct config *c, unsigned int workers,
 	return (struct ipc_web_settings){
 	    .workers = (uint16_t)workers,
 	    .session_life_s = SESSION_LIFE_S,
-	    .handshakes_max = HANDSHAKES_MAX,
-	    .handshake_timeout_ms = (uint32_t)c->clients.header_timeout,
+	    .handshakes_max = (uint32_t)c->https.max_handshakes,
+	    .handshake_timeout_ms = (uint32_t)c->https.handshake_timeout,
 	    .count_head = c->tracking.count_head,
 	    .proxy_protocol = c->clients.proxy_protocol,
 	    .durability = durability(c),
