@@ -88,7 +88,7 @@ check_dns(struct sum *s, const struct domains_one *d)
 	check_say(s->k, "warn",
 	    "domain %s: it leads to %s, which is no address of this machine%s; "
 	    "make its records lead here, or, if that address does, name it in "
-	    "[http] public_addresses",
+	    "[http] public_address",
 	    d->name, text, also);
 	return true;
 }

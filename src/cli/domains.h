@@ -26,8 +26,7 @@ struct domains_addresses {
 
 /* The addresses of this machine's interfaces. */
 int domains_own_addresses(struct domains_addresses *a, struct err *e);
-/* Adds those of a target: an address, or a name that is looked up. Of a list
- * with spaces between them, all. */
+/* Adds those of a target: an address, or a name that is looked up. */
 int domains_add_target(
     struct domains_addresses *a, const char *target, struct err *e);
 

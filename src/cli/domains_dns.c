@@ -65,8 +65,9 @@ look_up(const char *name, struct addrinfo **found)
 	return failed == 0 ? NULL : gai_strerror(failed);
 }
 
-static int
-add_target(struct domains_addresses *a, const char *target, struct err *e)
+int
+domains_add_target(
+    struct domains_addresses *a, const char *target, struct err *e)
 {
 	struct addrinfo *found = NULL;
 	const char *failed;
@@ -83,26 +84,6 @@ add_target(struct domains_addresses *a, const char *target, struct err *e)
 		if (addr_of(i->ai_addr, i->ai_addrlen, &addr) == 0)
 			add(a, &addr);
 	freeaddrinfo(found);
-	return 0;
-}
-
-int
-domains_add_target(
-    struct domains_addresses *a, const char *target, struct err *e)
-{
-	char one[256];
-
-	for (target += strspn(target, " "); *target != '\0';
-	     target += strspn(target, " ")) {
-		size_t len = strcspn(target, " ");
-
-		if (span_to_text((struct span){(const uint8_t *)target, len},
-			one, sizeof(one)) != 0)
-			return err_set(e, "a name that is too long");
-		if (add_target(a, one, e) != 0)
-			return -1;
-		target += len;
-	}
 	return 0;
 }
 

@@ -181,8 +181,9 @@ prepare(struct domains_look *k, const struct config *c, struct err *e)
 	for (size_t i = 0; i < k->o->n_targets; i++)
 		if (domains_add_target(&k->here, k->o->targets[i], e) != 0)
 			return err_prefix(e, "--target");
-	if (domains_add_target(&k->here, c->http.public_addresses, e) != 0)
-		return err_prefix(e, "[http] public_addresses");
+	if (c->http.public_address[0] != '\0' &&
+	    domains_add_target(&k->here, c->http.public_address, e) != 0)
+		return err_prefix(e, "[http] public_address");
 	if (c->https.certificates[0] == '\0')
 		return k->o->needing
 			   ? err_set(e, "[https] certificates is not set: "

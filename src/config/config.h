@@ -69,8 +69,7 @@ struct config {
 	struct {
 		struct config_endpoints listen;
 		uint64_t workers; /* 0: one a core */
-		/* With spaces between them; addresses, or names of them. */
-		char public_addresses[CONFIG_TEXT_SIZE];
+		char public_address[CONFIG_TEXT_SIZE];
 	} http;
 	struct {
 		struct config_endpoints listen; /* none: HTTPS is off */

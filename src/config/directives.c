@@ -72,9 +72,9 @@ const struct config_directive config_directives[] = {
     {"http", "workers", CONFIG_NUMBER, offsetof(struct config, http.workers), 0,
 	64, NULL, "0",
 	"How many web processes share the work; 0 means one a core.", true},
-    {"http", "public_addresses", CONFIG_TEXT,
-	offsetof(struct config, http.public_addresses), 0, TEXT_MOST, NULL, "",
-	"Addresses, or names of them, that lead to this machine and are none "
+    {"http", "public_address", CONFIG_TEXT,
+	offsetof(struct config, http.public_address), 0, TEXT_MOST, NULL, "",
+	"An address, or a name of some, that leads to this machine and is none "
 	"of its own (NAT, a load balancer): tracking domains may lead there.",
 	true},
 

@@ -117,6 +117,17 @@ say_serving(const struct monitor *m)
 	    m->config.spool.directory);
 }
 
+/* What an old worker may still have to do. */
+static uint64_t
+longest_request_ms(const struct monitor *m)
+{
+	uint64_t head = m->config.clients.header_timeout;
+	uint64_t handshake = m->config.https.handshake_timeout;
+
+	return (head > handshake ? head : handshake) +
+	       m->config.spool.max_wait + SECOND_MS;
+}
+
 void
 monitor_child_ready(struct child *c, bool degraded)
 {
@@ -141,9 +152,7 @@ monitor_child_ready(struct child *c, bool degraded)
 
 			if (old->role == IPC_WEB &&
 			    old->generation != m->generation)
-				child_stop(old,
-				    m->config.clients.header_timeout +
-					m->config.spool.max_wait + SECOND_MS);
+				child_stop(old, longest_request_ms(m));
 		}
 		say_serving(m);
 		notify_send(&m->notify, "READY=1\nSTATUS=serving");
@@ -371,7 +380,7 @@ start(struct monitor *m, struct err *e)
 {
 	struct child *store;
 
-	(void)fd_raise_limit();
+	(void)fd_raise_limit_to(settings_descriptors(&m->config));
 	if (loop_open(&m->loop, m, e) != 0 || watch_signals(m, e) != 0 ||
 	    check_sandbox(m, e) != 0 || open_everything(m, e) != 0 ||
 	    open_listeners(m, e) != 0)

@@ -70,6 +70,8 @@ struct pairs {
 	bool none_was_said;
 	char last_error[256]; /* of the directory; said once */
 	struct pairs_states states;
+	size_t most; /* pairs that there are descriptors for */
+	size_t said; /* names that there are not enough for; was said */
 };
 
 /* What the monitor knows of a role in this. */

@@ -23,8 +23,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-/* Descriptors that a worker has beside its connections. */
-#define WORKER_OWN_FDS 96
 /* A keeper that is not wanted any more has nothing to finish. */
 #define KEEPER_GRACE_MS 2000
 
@@ -52,7 +50,7 @@ fit_connections(struct monitor *m)
 {
 	uint64_t limit = (uint64_t)fd_raise_limit();
 	uint64_t room =
-	    limit > WORKER_OWN_FDS + 16 ? limit - WORKER_OWN_FDS : 16;
+	    limit > SETTINGS_WORKER_FDS + 16 ? limit - SETTINGS_WORKER_FDS : 16;
 	uint64_t most = room * m->workers;
 
 	if (m->config.clients.max_connections <= most)

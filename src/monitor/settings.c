@@ -113,6 +113,25 @@ settings_log_level(const struct config *c)
 	}
 }
 
+uint64_t
+settings_monitor_fds(const struct config *c)
+{
+	/* Twice: during a reload the old ones are there, too. */
+	return 80 + 2 * (c->http.listen.n + c->https.listen.n) +
+	       2 * (settings_workers(c) + c->https.keepers);
+}
+
+uint64_t
+settings_descriptors(const struct config *c)
+{
+	unsigned int workers = settings_workers(c);
+	uint64_t worker = (c->clients.max_connections + workers - 1) / workers +
+			  SETTINGS_WORKER_FDS;
+	uint64_t monitor = 2 * IPC_PAIRS_MAX + settings_monitor_fds(c);
+
+	return worker > monitor ? worker : monitor;
+}
+
 unsigned int
 settings_workers(const struct config *c)
 {

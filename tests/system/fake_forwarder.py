@@ -208,12 +208,12 @@ class Forwarder:
         )
         return self.done()
 
-    def domains(self, table, flags=FIRST | LAST):
+    def domains(self, table, flags=FIRST | LAST, ok=True):
         self.send(
             "KNOWN_DOMAINS",
             struct.pack("<B", flags)
             + rows(
-                [struct.pack("<IBB", i, 1, 1) + span8(n) for n, i in table]
+                [struct.pack("<IBB", i, ok, 1) + span8(n) for n, i in table]
             ),
         )
         return self.done()

@@ -194,7 +194,7 @@ static const struct {
 	"[spool]"},
     {"[http]\nelephants = 5s\n",
 	"t:2: [http] elephants: there is no such key; there are listen, "
-	"workers"},
+	"workers, public_address"},
     {"[http]\n = 5s\n", "t:2: the line is indented, but there is no list "
 			"above that it could continue"},
     {"[http]\n= 5s\n",
