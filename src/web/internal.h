@@ -280,6 +280,8 @@ struct span tls_seal(
 /* Says good-bye on a connection that nobody waits for, if the socket takes
  * it. */
 void tls_say_bye(struct web *w, struct conn *c);
+/* Nothing of the next request is here: gives back what a large one took. */
+void tls_rest(struct conn *c);
 /* The state of TLS is not needed any more. */
 void tls_leave(struct web *w, struct conn *c);
 void tls_time_out(struct web *w, struct conn *c);

@@ -28,7 +28,7 @@ SUITES = {
 }
 PICTURE = "/img/ctqu6f/m"
 # Every handshake of these ends at once; the others may wait as ever.
-HURRIED = {"clients": {"header_timeout": "1s"}}
+HURRIED = {"https": {"handshake_timeout": "1s"}}
 
 
 @pytest.fixture(scope="module")
@@ -588,6 +588,59 @@ def test_memory_of_idle_connections(make_https, say):
     assert each < 20
     wait_for(lambda: resident_kb(https) - before < 1000 * each / 2,
              "the memory to be given back")
+
+
+def test_memory_after_large_requests(make_https, say):
+    """The pages of a large record go back when the connection idles."""
+    https = make_https(settings={
+        "clients": {"max_connections_per_address": "5000"}})
+    large = b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"x" * 12000)
+    for _ in range(20):
+        https.get("/")
+    before = resident_kb(https)
+    held = []
+    for _ in range(300):
+        c = https.connect()
+        for _ in range(2):
+            c.send(large)
+            assert c.reply().status == 200
+        held.append(c)
+    each = (resident_kb(https) - before) / len(held)
+    say(f"an idle TLS connection after a large request: {each:.1f} kB")
+    assert each < 20
+    # It has lost nothing by it.
+    for c in held:
+        c.send(large)
+        assert c.reply().status == 200
+        c.close()
+
+
+def test_limits_of_handshakes_are_reloaded(make_https):
+    """Beyond max_handshakes slow ones make room, all end in time."""
+    https = make_https(settings={"http": {"workers": "1"}})
+
+    def half_open(n):
+        held = [https.raw() for _ in range(n)]
+        for s in held:
+            s.sendall(hello())
+        assert https.get("/").status == 200
+        return held
+
+    held = half_open(20)
+    assert https.counters()["connections_recycled_total"] == 0
+    for s in held:
+        s.close()
+    https.tracker.settings["https"].update(
+        {"max_handshakes": "16", "handshake_timeout": "2s"})
+    https.tracker.write_conf()
+    https.tracker.process.send_signal(signal.SIGHUP)
+    https.tracker.wait_ready(2)
+    held = half_open(20)
+    https.wait_counter("connections_recycled_total")
+    https.wait_counter("tls_failed_timeout_total", 16)
+    for s in held:
+        assert s.recv(1 << 16) != b""  # its ServerHello
+        s.close()
 
 
 def test_http_goes_on_beside(https):

@@ -724,6 +724,51 @@ test_pages(void **state)
 	(void)munmap(memory, size);
 }
 
+/* What a large record took is given back, and only between records. */
+static void
+test_spare(void **state)
+{
+	static uint8_t text[12000], wire[16384];
+	struct span spare;
+	size_t n;
+
+	(void)state;
+	start("ec.test", WORLD_EC, 1000);
+	run();
+	say("hello", 5);
+	run();
+	assert_int_equal(tls_spare(p.server).len, 0);
+	for (int i = 0; i < 2; i++) {
+		memset(text, 'a' + i, sizeof(text));
+		p.n_plain = 0;
+		say((const char *)text, sizeof(text));
+		n = client_take(&client, wire, sizeof(wire));
+		for (size_t at = 0; at < n; at++) {
+			assert_int_equal(tls_spare(p.server).len, 0);
+			tls_feed(p.server, (struct span){wire + at, 1});
+		}
+		assert_true(tls_plaintext(p.server).len > 0);
+		assert_int_equal(tls_spare(p.server).len, 0);
+		read_plain();
+		assert_int_equal(p.n_plain, sizeof(text));
+		assert_memory_equal(p.plain, text, sizeof(text));
+		spare = tls_spare(p.server);
+		assert_int_equal((uintptr_t)spare.p % 4096, 0);
+		assert_ptr_equal(spare.p + spare.len,
+		    (const uint8_t *)p.server + tls_conn_size());
+		assert_true(spare.len > 28000);
+		memset((void *)(uintptr_t)spare.p, 0x5a, spare.len);
+		assert_int_equal(tls_spare(p.server).len, 0);
+	}
+	p.n_plain = 0;
+	exchange_data();
+	say((const char *)text, sizeof(text));
+	run();
+	tls_end(p.server);
+	assert_true(tls_spare(p.server).len > 0);
+	free(p.server);
+}
+
 static void
 test_reasons(void **state)
 {
@@ -774,6 +819,7 @@ main(void)
 	    cmocka_unit_test(test_end_anywhere),
 	    cmocka_unit_test(test_opens_nothing),
 	    cmocka_unit_test(test_pages),
+	    cmocka_unit_test(test_spare),
 	    cmocka_unit_test(test_reasons),
 	};
 
