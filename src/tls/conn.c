@@ -109,8 +109,7 @@ tls_spare(struct tls_conn *c)
 			  !tls_engine_is_at_rest(c))))
 		return (struct span){NULL, 0};
 	c->reached = 0;
-	return (struct span){
-	    (const uint8_t *)c + from, tls_conn_size() - from};
+	return (struct span){(const uint8_t *)c + from, tls_conn_size() - from};
 }
 
 /* --- failing ----------------------------------------------------------- */

@@ -105,8 +105,7 @@ struct certificate {
 	bool is_default;
 	uint8_t name_len;
 	uint8_t name[255];
-	uint8_t *pem; /* on the heap */
-	size_t pem_len;
+	struct tls_chain *chain; /* held */
 };
 
 /* What the connections of TLS share. */

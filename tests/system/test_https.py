@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -613,6 +614,38 @@ def test_memory_after_large_requests(make_https, say):
         c.send(large)
         assert c.reply().status == 200
         c.close()
+
+
+def test_one_of_a_thousand_is_renewed(make_https, pairs, work, say):
+    """The worker reads the new chain, and not all others again."""
+    n, name = 1000, "n0000.example"
+    https = make_https(names=(), settings={"http": {"workers": "1"}})
+    for i in range(n):
+        shutil.copytree(pairs["rsa"], https.certificates / f"n{i:04}.example")
+    https.tracker.process.send_signal(signal.SIGHUP)
+    https.tracker.wait_log(f"certificates served={n}\n", 60)
+    wait_for(lambda: https.tracker.roles().get("web[0]"), "a worker")
+
+    def served():
+        try:
+            with https.connect(name) as c:
+                return c.sock.getpeercert(binary_form=True)
+        except (OSError, ssl.SSLError):
+            return None
+
+    def used_ms():
+        pid = https.tracker.roles()["web[0]"]
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+            return int(f.read().split()[0]) / 1e6
+
+    old = wait_for(served, "the first one")
+    before = used_ms()
+    make_pair(https.certificates / name, EC, [name])
+    https.tracker.wait_log(rf'name="{name}" pair=\d+ replaced', 60)
+    wait_for(lambda: served() not in (None, old), "the new one")
+    spent = used_ms() - before
+    say(f"one of {n} certificates renewed: {spent:.0f} ms of the worker")
+    assert spent < 150
 
 
 def test_limits_of_handshakes_are_reloaded(make_https):
