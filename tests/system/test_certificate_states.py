@@ -3,6 +3,7 @@
 import calendar
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -20,14 +21,13 @@ def directory(work):
 
 @pytest.fixture
 def make_https(make_tracker, directory):
-    def make(**https):
+    def make(**how):
         return make_tracker({
             "https": {
                 "listen": f"127.0.0.1:{free_port()}",
                 "certificates": str(directory.path),
-                **https,
             },
-        })
+        }, **how)
 
     return make
 
@@ -145,3 +145,65 @@ def test_a_thousand_names(make_https, directory):
     wait_for(lambda: states(t).get("good", {}).get("state") == "served",
              "one more", 60)
     assert len(states(t)) == 1001
+
+
+# --- descriptors ------------------------------------------------------------
+
+FEW = ["prlimit", "--nofile=256:256"]
+N = 150
+
+
+@pytest.fixture
+def many(directory):
+    directory.put("n000")
+    for i in range(1, N):
+        shutil.copytree(directory.path / "n000", directory.path / f"n{i:03}")
+
+
+def served(t):
+    return sum(x["state"] == "served" for x in t.status()["certificates"])
+
+
+def may_raise():
+    """Root may, but not where a container has taken CAP_SYS_RESOURCE away."""
+    with open("/proc/self/status", encoding="ascii") as f:
+        return int(re.search(r"CapEff:\s+(\w+)", f.read())[1], 16) >> 24 & 1
+
+
+@pytest.mark.skipif(not may_raise(), reason="no CAP_SYS_RESOURCE here")
+def test_the_limit_of_descriptors_is_raised(make_https, many):
+    t = make_https(command=FEW).start()
+    wait_for(lambda: served(t) == N, "all of them", 60)
+    with open(f"/proc/{t.process.pid}/limits", encoding="ascii") as f:
+        limits = re.search(r"Max open files +(\d+) +(\d+)", f.read())
+    assert limits[1] == limits[2] and int(limits[2]) >= 2 * 4096
+    assert "descriptors" not in t.log()
+
+
+def test_too_few_descriptors(make_https, many):
+    """Said in one line; what is served is, and roles can be restarted."""
+    t = make_https(command=[
+        "setpriv", "--bounding-set", "-sys_resource", *FEW]).start()
+    line = t.wait_log(
+        rf"<3>monitor: {N} certificates need (\d+) descriptors, and this "
+        r"process may open 256: (\d+) are not served; raise LimitNOFILE= of "
+        r"the unit or `ulimit -n`, and restart\n")
+    rest = int(line[2])
+    assert int(line[1]) > 256 and 0 < rest < N
+    wait_for(lambda: served(t) == N - rest, "the others", 60)
+    assert {x["reason"] for x in t.status()["certificates"]} == {
+        None, "too many pairs: no descriptors, or no memory"}
+    assert t.log().count("are not served;") == 1
+    r = t.cli("check", check=False)
+    assert re.search(
+        rf"^FAIL  \[https\] certificates: {N} pairs need \d+ descriptors, and "
+        r"the running daemon may open 256, so that not all are served; set "
+        r"LimitNOFILE=\d+ in its unit", r.stdout, re.M), r.stdout
+    t.may_die = True
+    for name in ("web[0]", "keeper[0]", "store[0]"):
+        pid = t.roles()[name]
+        os.kill(pid, signal.SIGKILL)
+        t.wait_role(name, other_than=pid)
+    t.process.send_signal(signal.SIGHUP)
+    t.wait_ready(2)
+    wait_for(lambda: served(t) == N - rest, "the same as before", 60)
