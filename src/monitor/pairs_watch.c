@@ -37,9 +37,8 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 	if (older != NULL)
 		pairs_drop(m, older);
 	if (pair.name == NULL || p->list == NULL || p->n >= p->most) {
-		pairs_say_refused(
-		    m, name, "too many pairs: no descriptors, or no memory",
-		    NULL);
+		pairs_say_refused(m, name,
+		    "too many pairs: no descriptors, or no memory", NULL);
 		free(pair.name);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
@@ -97,8 +96,8 @@ fit_descriptors(struct monitor *m)
 		log_err("%zu certificates need %zu descriptors, and this "
 			"process may open %zu: %zu are not served; raise "
 			"LimitNOFILE= of the unit or `ulimit -n`, and restart",
-		    p->directory.n, p->directory.n * 2 + own,
-		    limit, p->directory.n - p->most);
+		    p->directory.n, p->directory.n * 2 + own, limit,
+		    p->directory.n - p->most);
 		p->said = p->directory.n;
 	}
 }

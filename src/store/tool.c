@@ -233,8 +233,8 @@ on_domains_get(struct tool *t, const union ipc_body *body)
 static void
 on_certificates_get(struct tool *t, const union ipc_body *body)
 {
-	struct ipc_certificates page = pair_states_page(
-	    t->store, body->certificates_get.after_name);
+	struct ipc_certificates page =
+	    pair_states_page(t->store, body->certificates_get.after_name);
 
 	answer(t, IPC_CERTIFICATES, &page);
 }

@@ -219,8 +219,8 @@ tls_set_enter(
 	const struct tls_identity *identity = &c->identity;
 	struct span rest, each;
 
-	if (grow_held(s) != 0 ||
-	    grow_rows(s, s->n_rows + identity->certificate.n_names + 1) != 0)
+	if (grow_rows(s, s->n_rows + identity->certificate.n_names + 1) != 0 ||
+	    grow_held(s) != 0)
 		return err_set(e, "no memory");
 	s->held[s->n_held++] = tls_chain_hold(c);
 	enter(s, name, identity);

@@ -4,7 +4,6 @@
 #include "tests/unit/test.h"
 
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -694,81 +693,6 @@ test_opens_nothing(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* An idle connection costs the pages that it used, not its size. */
-static void
-test_pages(void **state)
-{
-	const size_t size = tls_conn_size(), page = 4096;
-	unsigned char resident[64];
-	size_t n = 0;
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	(void)state;
-	assert_ptr_not_equal(memory, MAP_FAILED);
-	assert_true(size / page <= sizeof(resident));
-	start("ec.test", WORLD_EC, 1000);
-	world_end(p.server);
-	p.server = tls_begin(&world.server, memory);
-	run();
-	say("GET /img/a/b HTTP/1.1\r\nHost: a.example\r\n\r\n", 42);
-	run();
-	assert_int_equal(tls_write(p.server, span_of("HTTP/1.1 200 OK")), 15);
-	run();
-	assert_int_equal(p.n_answer, 15);
-	assert_int_equal(mincore(memory, size, resident), 0);
-	for (size_t i = 0; i < size / page; i++)
-		n += resident[i] & 1;
-	assert_true(n <= 3);
-	tls_end(p.server);
-	(void)munmap(memory, size);
-}
-
-/* What a large record took is given back, and only between records. */
-static void
-test_spare(void **state)
-{
-	static uint8_t text[12000], wire[16384];
-	struct span spare;
-	size_t n;
-
-	(void)state;
-	start("ec.test", WORLD_EC, 1000);
-	run();
-	say("hello", 5);
-	run();
-	assert_int_equal(tls_spare(p.server).len, 0);
-	for (int i = 0; i < 2; i++) {
-		memset(text, 'a' + i, sizeof(text));
-		p.n_plain = 0;
-		say((const char *)text, sizeof(text));
-		n = client_take(&client, wire, sizeof(wire));
-		for (size_t at = 0; at < n; at++) {
-			assert_int_equal(tls_spare(p.server).len, 0);
-			tls_feed(p.server, (struct span){wire + at, 1});
-		}
-		assert_true(tls_plaintext(p.server).len > 0);
-		assert_int_equal(tls_spare(p.server).len, 0);
-		read_plain();
-		assert_int_equal(p.n_plain, sizeof(text));
-		assert_memory_equal(p.plain, text, sizeof(text));
-		spare = tls_spare(p.server);
-		assert_int_equal((uintptr_t)spare.p % 4096, 0);
-		assert_ptr_equal(spare.p + spare.len,
-		    (const uint8_t *)p.server + tls_conn_size());
-		assert_true(spare.len > 28000);
-		memset((void *)(uintptr_t)spare.p, 0x5a, spare.len);
-		assert_int_equal(tls_spare(p.server).len, 0);
-	}
-	p.n_plain = 0;
-	exchange_data();
-	say((const char *)text, sizeof(text));
-	run();
-	tls_end(p.server);
-	assert_true(tls_spare(p.server).len > 0);
-	free(p.server);
-}
-
 static void
 test_reasons(void **state)
 {
@@ -818,8 +742,6 @@ main(void)
 	    cmocka_unit_test(test_fed_too_much),
 	    cmocka_unit_test(test_end_anywhere),
 	    cmocka_unit_test(test_opens_nothing),
-	    cmocka_unit_test(test_pages),
-	    cmocka_unit_test(test_spare),
 	    cmocka_unit_test(test_reasons),
 	};
 
