@@ -7,7 +7,7 @@
 #include <string.h>
 
 static int
-add(struct certificate_states *all, const struct ipc_certificate_row *row,
+add(struct certificate_states *all, const struct ipc_pair_state_row *row,
     struct err *e)
 {
 	struct certificate_state *grown =
@@ -37,7 +37,7 @@ read_page(struct ask *a, struct certificate_states *all, struct err *e)
 	const char *last = all->n > 0 ? all->list[all->n - 1].name : "";
 	struct ipc_certificates_get get = {span_of(last)};
 	struct ipc_received answer;
-	struct ipc_certificate_row row;
+	struct ipc_pair_state_row row;
 	const struct ipc_list *rows = &answer.body.certificates.rows;
 	struct cursor c;
 
@@ -46,7 +46,7 @@ read_page(struct ask *a, struct certificate_states *all, struct err *e)
 		return -1;
 	c = cursor_of(rows->records);
 	for (size_t i = 0; i < rows->count; i++) {
-		ipc_next(&c, &ipc_certificate_row_record, &row);
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
 		if (add(all, &row, e) != 0)
 			return -1;
 	}

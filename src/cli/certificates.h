@@ -6,7 +6,7 @@
 
 #include "cli/internal.h"
 
-/* As struct ipc_certificate_row, with texts of its own. */
+/* As struct ipc_pair_state_row, with texts of its own. */
 struct certificate_state {
 	char name[256]; /* of its directory */
 	uint8_t state;	/* enum ipc_certificate_state */

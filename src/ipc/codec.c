@@ -212,7 +212,7 @@ union any_row {
 	struct ipc_domain_row domain_row;
 	struct ipc_replica_row replica_row;
 	struct ipc_known_link_row known_link_row;
-	struct ipc_certificate_row certificate_row;
+	struct ipc_pair_state_row pair_state_row;
 };
 
 static void

@@ -94,32 +94,32 @@ const struct ipc_record ipc_certificates_done_body = {
 
 /* --- states of pairs --------------------------------------------------- */
 
-static const struct ipc_field certificate_row_fields[] = {
-    {"name", IPC_SPAN8, offsetof(struct ipc_certificate_row, name), 1, 255,
+static const struct ipc_field pair_state_row_fields[] = {
+    {"name", IPC_SPAN8, offsetof(struct ipc_pair_state_row, name), 1, 255,
 	NULL},
-    {"state", IPC_U8, offsetof(struct ipc_certificate_row, state),
+    {"state", IPC_U8, offsetof(struct ipc_pair_state_row, state),
 	IPC_CERTIFICATE_SERVED, IPC_CERTIFICATE_STATE_END - 1, NULL},
-    {"chain", IPC_U8, offsetof(struct ipc_certificate_row, chain), 0,
+    {"chain", IPC_U8, offsetof(struct ipc_pair_state_row, chain), 0,
 	IPC_CHAIN_END - 1, NULL},
-    {"n_chain", IPC_U8, offsetof(struct ipc_certificate_row, n_chain), 0,
+    {"n_chain", IPC_U8, offsetof(struct ipc_pair_state_row, n_chain), 0,
 	UINT8_MAX, NULL},
-    {"n_names", IPC_U16, offsetof(struct ipc_certificate_row, n_names), 0,
+    {"n_names", IPC_U16, offsetof(struct ipc_pair_state_row, n_names), 0,
 	UINT16_MAX, NULL},
-    {"not_before", IPC_U64, offsetof(struct ipc_certificate_row, not_before), 0,
+    {"not_before", IPC_U64, offsetof(struct ipc_pair_state_row, not_before), 0,
 	UINT64_MAX, NULL},
-    {"not_after", IPC_U64, offsetof(struct ipc_certificate_row, not_after), 0,
+    {"not_after", IPC_U64, offsetof(struct ipc_pair_state_row, not_after), 0,
 	UINT64_MAX, NULL},
-    {"reason", IPC_SPAN8, offsetof(struct ipc_certificate_row, reason), 0, 255,
+    {"reason", IPC_SPAN8, offsetof(struct ipc_pair_state_row, reason), 0, 255,
 	NULL},
 };
-const struct ipc_record ipc_certificate_row_record = {certificate_row_fields,
-    ARRAY_LENGTH(certificate_row_fields), sizeof(struct ipc_certificate_row)};
+const struct ipc_record ipc_pair_state_row_record = {pair_state_row_fields,
+    ARRAY_LENGTH(pair_state_row_fields), sizeof(struct ipc_pair_state_row)};
 
 static const struct ipc_field certificate_states_fields[] = {
     {"flags", IPC_U8, offsetof(struct ipc_certificate_states, flags), 0,
 	IPC_CERTIFICATES_FIRST | IPC_CERTIFICATES_LAST, NULL},
     {"rows", IPC_LIST, offsetof(struct ipc_certificate_states, rows), 0,
-	UINT16_MAX, &ipc_certificate_row_record},
+	UINT16_MAX, &ipc_pair_state_row_record},
 };
 const struct ipc_record ipc_certificate_states_body = {
     certificate_states_fields, ARRAY_LENGTH(certificate_states_fields),
@@ -134,7 +134,7 @@ const struct ipc_record ipc_certificates_get_body = {certificates_get_fields,
 
 static const struct ipc_field certificates_fields[] = {
     {"rows", IPC_LIST, offsetof(struct ipc_certificates, rows), 0, UINT16_MAX,
-	&ipc_certificate_row_record},
+	&ipc_pair_state_row_record},
 };
 const struct ipc_record ipc_certificates_body = {certificates_fields,
     ARRAY_LENGTH(certificates_fields), sizeof(struct ipc_certificates)};

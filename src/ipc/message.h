@@ -506,7 +506,7 @@ extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
-extern const struct ipc_record ipc_certificate_row_record;
+extern const struct ipc_record ipc_pair_state_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

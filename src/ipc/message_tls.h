@@ -90,7 +90,7 @@ enum ipc_certificate_state {
 
 /* The pair of a name. What describes the chain is of the one that is served,
  * else of the one that was refused, as far as that could be read. */
-struct ipc_certificate_row {
+struct ipc_pair_state_row {
 	struct span name;
 	uint8_t state;	    /* enum ipc_certificate_state */
 	uint8_t chain;	    /* enum ipc_chain */
@@ -110,7 +110,7 @@ enum ipc_certificate_states_flags {
  * them changed. */
 struct ipc_certificate_states {
 	uint8_t flags;
-	struct ipc_list rows; /* struct ipc_certificate_row */
+	struct ipc_list rows; /* struct ipc_pair_state_row */
 };
 
 /* a tool: the pairs behind this name; answered by CERTIFICATES, which is
@@ -119,7 +119,7 @@ struct ipc_certificates_get {
 	struct span after_name; /* empty: from the first */
 };
 struct ipc_certificates {
-	struct ipc_list rows; /* struct ipc_certificate_row */
+	struct ipc_list rows; /* struct ipc_pair_state_row */
 };
 
 /* "served"; "?" when it is none. */

@@ -129,7 +129,7 @@ put_row(struct writer *w, const struct name *n)
 	bool served = n->pair != NULL && n->pair->state == PAIR_SERVED;
 	const struct pair_seen *seen =
 	    n->pair != NULL ? &n->pair->seen : &n->refusal->seen;
-	struct ipc_certificate_row row = {.name = span_of(n->name),
+	struct ipc_pair_state_row row = {.name = span_of(n->name),
 	    .state = IPC_CERTIFICATE_WAITING,
 	    .chain = seen->chain,
 	    .n_chain = seen->n_chain,
@@ -144,7 +144,7 @@ put_row(struct writer *w, const struct name *n)
 		row.state = IPC_CERTIFICATE_SERVED;
 	if (n->refusal != NULL && n->refusal->reason != NULL)
 		row.reason = span_of(n->refusal->reason);
-	if (ipc_put(w, &ipc_certificate_row_record, &row) != 0)
+	if (ipc_put(w, &ipc_pair_state_row_record, &row) != 0)
 		log_err("certificate states: a name of %zu bytes is left out",
 		    row.name.len);
 }
@@ -211,10 +211,10 @@ send_part(struct child *store, struct pairs_states *s)
 	struct ipc_certificate_states part = {
 	    .flags = s->at == 0 ? IPC_CERTIFICATES_FIRST : 0,
 	    .rows = {0, {s->rows + s->at, 0}}};
-	struct ipc_certificate_row row;
+	struct ipc_pair_state_row row;
 
 	while (c.left > 0 && part.rows.records.len + ROW_MOST <= PART_SIZE) {
-		ipc_next(&c, &ipc_certificate_row_record, &row);
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
 		part.rows.count++;
 		part.rows.records.len = s->len - s->at - c.left;
 	}

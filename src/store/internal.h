@@ -86,7 +86,7 @@ struct known_parts {
 	bool servers_begun, domains_begun;
 };
 
-/* Records of struct ipc_certificate_row, by rising name; on the heap. */
+/* Records of struct ipc_pair_state_row, by rising name; on the heap. */
 struct certificate_rows {
 	uint8_t *bytes;
 	size_t len;

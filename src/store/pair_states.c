@@ -64,13 +64,13 @@ pair_states_page(struct store *s, struct span after)
 	    (struct span){s->certificates.bytes, s->certificates.len});
 	struct writer w = writer_of(s->page, IPC_RECORD_MAX - 16);
 	struct ipc_certificates page = {.rows = {0, {NULL, 0}}};
-	struct ipc_certificate_row row;
+	struct ipc_pair_state_row row;
 
 	while (c.left > 0) {
-		ipc_next(&c, &ipc_certificate_row_record, &row);
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
 		if (!is_behind(row.name, after))
 			continue;
-		if (ipc_put(&w, &ipc_certificate_row_record, &row) != 0)
+		if (ipc_put(&w, &ipc_pair_state_row_record, &row) != 0)
 			break;
 		page.rows.count++;
 	}
