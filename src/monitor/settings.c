@@ -117,7 +117,8 @@ uint64_t
 settings_monitor_fds(const struct config *c)
 {
 	/* Twice: during a reload the old ones are there, too. */
-	return 80 + 2 * (c->http.listen.n + c->https.listen.n) +
+	return 80 +
+	       2 * (c->http.listen.n + c->https.listen.n + c->admin.listen.n) +
 	       2 * (settings_workers(c) + c->https.keepers);
 }
 

@@ -389,6 +389,21 @@ class Postal:
             self.create_message_database(server_id)
         return server_id
 
+    def add_track_domain(self, server_id, name, domain, status="OK"):
+        """The tracking domain name.domain, and the domain itself."""
+        database = quote(self.database)
+        self.main.execute(
+            f"INSERT INTO {database}.domains (name, server_id, created_at,"
+            " updated_at) VALUES (%s, %s, NOW(), NOW())",
+            (domain, server_id),
+        )
+        self.main.execute(
+            f"INSERT INTO {database}.track_domains (name, server_id,"
+            " domain_id, dns_status, created_at, updated_at) VALUES (%s, %s,"
+            f" (SELECT MAX(id) FROM {database}.domains), %s, NOW(), NOW())",
+            (name, server_id, status),
+        )
+
     def add_message(self, server_id, **columns):
         row = {**MESSAGE_DEFAULTS, **columns}
         made = self._insert(
