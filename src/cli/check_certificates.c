@@ -236,8 +236,9 @@ void
 check_certificates(struct check *k)
 {
 	const struct config *c = k->config;
-	struct pairs_look l = {
-	    .k = k, .now = (int64_t)time(NULL), .match = {.monitor = {-1}}};
+	struct pairs_look l = {.k = k,
+	    .now = (int64_t)time(NULL),
+	    .match = {.monitor = {.fd = -1}}};
 
 	if (c->https.certificates[0] == '\0') {
 		if (c->https.listen.n > 0)

@@ -87,10 +87,11 @@ void
 tls_rest(struct conn *c)
 {
 	struct span spare = tls_spare(c->tls);
+	uint8_t *memory = (uint8_t *)c->tls;
 
 	if (spare.len > 0)
 		(void)madvise(
-		    (void *)(uintptr_t)spare.p, spare.len, MADV_DONTNEED);
+		    memory + (spare.p - memory), spare.len, MADV_DONTNEED);
 }
 
 static void
