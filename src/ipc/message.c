@@ -123,10 +123,10 @@ static const struct ipc_message messages[] = {
 	&ipc_permission_body},
     {IPC_CERTIFICATE_STATES, "CERTIFICATE_STATES", IPC_MONITOR, IPC_STORE, 5,
 	IPC_RECORD_MAX, 0, &ipc_certificate_states_body},
-    {IPC_CERTIFICATES_GET, "CERTIFICATES_GET", IPC_TOOL, IPC_STORE, 3, 258, 0,
-	&ipc_certificates_get_body},
-    {IPC_CERTIFICATES, "CERTIFICATES", IPC_STORE, IPC_TOOL, 4, IPC_RECORD_MAX,
-	0, &ipc_certificates_body},
+    {IPC_CERTIFICATES_GET, "CERTIFICATES_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE,
+	3, 258, 0, &ipc_certificates_get_body},
+    {IPC_CERTIFICATES, "CERTIFICATES", IPC_STORE, IPC_TOOL | IPC_ADMIN, 4,
+	IPC_RECORD_MAX, 0, &ipc_certificates_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

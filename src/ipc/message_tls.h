@@ -113,8 +113,8 @@ struct ipc_certificate_states {
 	struct ipc_list rows; /* struct ipc_pair_state_row */
 };
 
-/* a tool: the pairs behind this name; answered by CERTIFICATES, which is
- * empty at the end. */
+/* a tool or admin: the pairs behind this name; answered by CERTIFICATES, which
+ * is empty at the end. Admin gets no reasons. */
 struct ipc_certificates_get {
 	struct span after_name; /* empty: from the first */
 };

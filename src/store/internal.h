@@ -264,7 +264,8 @@ enum database_result drain_list_asides(
 void pair_states_take(
     struct store *s, const struct ipc_certificate_states *part);
 /* Those behind this name, as many as a record holds; in s->page. */
-struct ipc_certificates pair_states_page(struct store *s, struct span after);
+struct ipc_certificates pair_states_page(
+    struct store *s, struct span after, bool with_reasons);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);

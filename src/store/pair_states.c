@@ -58,7 +58,7 @@ is_behind(struct span name, struct span other)
 }
 
 struct ipc_certificates
-pair_states_page(struct store *s, struct span after)
+pair_states_page(struct store *s, struct span after, bool with_reasons)
 {
 	struct cursor c = cursor_of(
 	    (struct span){s->certificates.bytes, s->certificates.len});
@@ -70,6 +70,8 @@ pair_states_page(struct store *s, struct span after)
 		ipc_next(&c, &ipc_pair_state_row_record, &row);
 		if (!is_behind(row.name, after))
 			continue;
+		if (!with_reasons)
+			row.reason.len = 0;
 		if (ipc_put(&w, &ipc_pair_state_row_record, &row) != 0)
 			break;
 		page.rows.count++;

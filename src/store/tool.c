@@ -242,7 +242,7 @@ static void
 on_certificates_get(struct tool *t, const union ipc_body *body)
 {
 	struct ipc_certificates page =
-	    pair_states_page(t->store, body->certificates_get.after_name);
+	    pair_states_page(t->store, body->certificates_get.after_name, true);
 
 	answer(t, IPC_CERTIFICATES, &page);
 }

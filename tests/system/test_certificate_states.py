@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from admin import Admin
 from certificates import Directory, make_chain, make_key
 from conftest import free_port, wait_for
 
@@ -71,9 +72,17 @@ def test_each_state(make_https, directory):
                                            directory.path.parent), make_key())
     directory.write("nokey", make_chain(make_key(), "n.example",
                                         directory.path.parent))
-    t = make_https().start()
+    t = make_https()
+    admin = Admin(t)
+    t.start()
     rows = wait_states(t, good="served", rsa="served", mismatch="refused",
                        nokey="refused")
+    metrics = admin.metrics()
+    assert metrics['certificates{state="served"}'] == 2
+    assert metrics['certificates{state="refused"}'] == 2
+    assert {k: v for k, v in metrics.items() if "end_time" in k} == {
+        f'certificate_end_time_seconds{{name="{name}"}}':
+            rows[name]["not_after"] for name in ("good", "rsa")}
     pem = (directory.path / "good/fullchain.pem").read_text()
     assert rows["good"]["not_after"] == not_after(pem)
     assert rows["good"]["names"] == 1 and rows["good"]["chain_length"] == 1
@@ -132,13 +141,16 @@ def test_a_thousand_names(make_https, directory):
     names = [f"{'x' * 100}-{i:04}.example" for i in range(1000)]
     for name in names:
         directory.write(name, "no certificate\n")
-    t = make_https().start()
+    t = make_https()
+    admin = Admin(t)
+    t.start()
     rows = wait_for(
         lambda: len(t.status()["certificates"]) == 1000 and states(t),
         "a thousand names", 60,
     )
     assert sorted(rows) == names
     assert {row["state"] for row in rows.values()} == {"refused"}
+    assert admin.metrics()['certificates{state="refused"}'] == 1000
     # Over and over, whatever the store was told before.
     directory.put("good")
     t.process.send_signal(signal.SIGHUP)
