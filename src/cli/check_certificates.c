@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,22 +116,6 @@ on_too_many(void *owner)
 
 /* --- descriptors ------------------------------------------------------- */
 
-/* The monitor's limit: it is who listens on store.sock. */
-static int
-limit_of_daemon(const struct ask *a, rlim_t *limit)
-{
-	struct ucred who;
-	socklen_t len = sizeof(who);
-	struct rlimit now;
-
-	if (getsockopt(a->channel.fd, SOL_SOCKET, SO_PEERCRED, &who, &len) !=
-		0 ||
-	    prlimit(who.pid, RLIMIT_NOFILE, NULL, &now) != 0)
-		return -1;
-	*limit = now.rlim_max;
-	return 0;
-}
-
 static void
 check_limit(struct pairs_look *l, const char *whose, rlim_t limit)
 {
@@ -160,24 +143,29 @@ by_name(const void *a, const void *b)
 }
 
 static void
-ask_daemon(struct pairs_look *l)
+check_descriptors(struct pairs_look *l)
 {
-	rlim_t limit = 0;
+	pid_t monitor = ask_daemon(l->k->config);
+	struct rlimit limit;
+
+	if (monitor == 0)
+		/* It would try the same. */
+		check_limit(l, "a daemon started from here",
+		    (rlim_t)fd_raise_limit_to(
+			settings_descriptors(l->k->config)));
+	else if (prlimit(monitor, RLIMIT_NOFILE, NULL, &limit) == 0)
+		check_limit(l, "the running daemon", limit.rlim_max);
+}
+
+static void
+read_states(struct pairs_look *l)
+{
 	struct ask a;
 	struct err e;
 
-	if (ask_open(&a, l->k->config, false, &e) == 0) {
-		l->has_states =
-		    certificate_states_read(&a, &l->states, &e) == 0 &&
-		    l->states.n > 0;
-		if (limit_of_daemon(&a, &limit) == 0)
-			check_limit(l, "the running daemon", limit);
-	} else {
-		/* It would try the same. */
-		limit = (rlim_t)fd_raise_limit_to(
-		    settings_descriptors(l->k->config));
-		check_limit(l, "a daemon started from here", limit);
-	}
+	l->has_states = ask_open(&a, l->k->config, false, &e) == 0 &&
+			certificate_states_read(&a, &l->states, &e) == 0 &&
+			l->states.n > 0;
 	ask_close(&a);
 }
 
@@ -224,7 +212,8 @@ check_all(struct pairs_look *l)
 		    l->k->config->https.certificates);
 	if (l->n > 0)
 		qsort(l->list, l->n, sizeof(l->list[0]), by_name);
-	ask_daemon(l);
+	read_states(l);
+	check_descriptors(l);
 	for (size_t i = 0; i < l->n; i++)
 		check_pair(l, &l->list[i]);
 	if (l->n_good > CHECK_PAIRS_LINES)

@@ -17,6 +17,9 @@ static const struct option long_options[] = {
     {"needing", no_argument, NULL, OPTION_NEEDING},
     {"state", required_argument, NULL, OPTION_STATE},
     {"target", required_argument, NULL, OPTION_TARGET},
+    {"url", required_argument, NULL, OPTION_URL},
+    {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+    {"show-password", no_argument, NULL, OPTION_SHOW_PASSWORD},
     {NULL, 0, NULL, 0},
 };
 
@@ -45,6 +48,15 @@ set_option(struct options *o, int option, const char *value)
 		if (o->n_targets == OPTION_TARGETS_MAX)
 			return -1;
 		o->targets[o->n_targets++] = value;
+		return 0;
+	case OPTION_URL:
+		o->url = value;
+		return 0;
+	case OPTION_PASSWORD_FILE:
+		o->password_file = value;
+		return 0;
+	case OPTION_SHOW_PASSWORD:
+		o->show_password = true;
 		return 0;
 	case OPTION_SERVER:
 		o->server = value;

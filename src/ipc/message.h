@@ -85,6 +85,10 @@ enum ipc_type {
 	IPC_COMMITS,
 	IPC_PERMISSION_GET,
 	IPC_PERMISSION,
+	IPC_CLIENTS_GET,
+	IPC_CLIENTS,
+	IPC_SELFTEST,
+	IPC_SELFTEST_STATE,
 	IPC_CERTIFICATE_STATES,
 	IPC_CERTIFICATES_GET,
 	IPC_CERTIFICATES,
@@ -269,6 +273,7 @@ struct ipc_event {
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
 #include "ipc/message_admin.h"
+#include "ipc/message_tool.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -458,6 +463,10 @@ union ipc_body {
 	struct ipc_commits commits;
 	struct ipc_permission_get permission_get;
 	struct ipc_permission permission;
+	struct ipc_clients_get clients_get;
+	struct ipc_clients clients;
+	struct ipc_selftest selftest;
+	struct ipc_selftest_state selftest_state;
 	struct ipc_certificate_states certificate_states;
 	struct ipc_certificates_get certificates_get;
 	struct ipc_certificates certificates;
@@ -514,6 +523,7 @@ extern const struct ipc_record ipc_due_row_record;
 extern const struct ipc_record ipc_settle_row_record;
 extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
+extern const struct ipc_record ipc_selftest_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
 extern const struct ipc_record ipc_commit_row_record;

@@ -102,6 +102,25 @@ struct certificate_rows {
 	size_t len;
 };
 
+/* What `selftest` plays with: known here alone, for the time that its
+ * connection lasts. */
+#define SELFTEST_TOKEN_SIZE 42
+#define SELFTEST_AGAIN_MAX 64
+struct selftest {
+	struct tool *owner; /* NULL: there is none */
+	bool own_server;    /* the server is made up too */
+	uint32_t server_id;
+	uint8_t len;
+	uint8_t server[IPC_TOKEN_MAX];
+	char token[SELFTEST_TOKEN_SIZE];
+	struct ipc_selftest_row rows[2]; /* the open, the click */
+	/* Asked for again, by a proxy for instance. */
+	uint64_t again[SELFTEST_AGAIN_MAX];
+	size_t n_again;
+	uint8_t reason_len;
+	uint8_t reason[IPC_REASON_MAX];
+};
+
 struct store {
 	struct role role;
 	struct loop loop;
@@ -128,6 +147,8 @@ struct store {
 	uint64_t sweep_at_ms;
 	bool sweep_again;
 	uint64_t batches_taken;
+	struct ipc_clients clients; /* of the events that came last */
+	struct selftest selftest;
 	bool stopping;
 
 	uint64_t uncommitted; /* events of relaxed batches in the open
@@ -266,6 +287,29 @@ void pair_states_take(
 /* Those behind this name, as many as a record holds; in s->page. */
 struct ipc_certificates pair_states_page(
     struct store *s, struct span after, bool with_reasons);
+
+/* selftest.c: what `postal-tracker selftest` plays with */
+
+/* A step; NULL, or why not. */
+const char *selftest_step(struct tool *t, const struct ipc_selftest *step);
+/* Its state as a message; borrows the store, rows from bytes. */
+#define SELFTEST_ROWS_SIZE 96
+struct ipc_selftest_state selftest_state(
+    const struct store *s, uint8_t bytes[SELFTEST_ROWS_SIZE]);
+/* The tool is gone, and so is what it played with. */
+void selftest_leave(struct tool *t);
+/* The server that is made up; NULL: there is none. */
+const struct selftest *selftest_own_server(const struct store *s);
+/* Whether this is its link, which *linked then holds. */
+bool selftest_link(const struct store *s, const struct ipc_link *link,
+    struct ipc_linked *linked);
+/* A batch was put behind the events up to last_seq. */
+void selftest_put(
+    struct store *s, const struct spool_batch *batch, uint64_t last_seq);
+/* What was put is on stable storage. */
+void selftest_committed(struct store *s);
+/* The forwarder settled these. */
+void selftest_settled(struct store *s, const struct ipc_settle *settle);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);

@@ -215,8 +215,11 @@ put_round(struct store *s, struct err *e)
 	}
 	r = spool_begin(&s->spool, e);
 	for (size_t i = 0; r == DATABASE_OK && i < WORKERS_MAX; i++)
-		if (s->workers[i].under_way)
+		if (s->workers[i].under_way) {
+			selftest_put(
+			    s, &s->workers[i].batch, s->spool.now.last_seq);
 			r = spool_put(&s->spool, &s->workers[i].batch, e);
+		}
 	if (r == DATABASE_OK && s->settings.durability == IPC_DURABILITY_SYNC)
 		r = spool_commit(&s->spool, e);
 	return r;
@@ -295,6 +298,7 @@ keep_round(struct store *s)
 	if (s->settings.durability == IPC_DURABILITY_SYNC) {
 		s->uncommitted = 0;
 		became_ready(s);
+		selftest_committed(s);
 		drain_committed(s);
 		return;
 	}
@@ -320,6 +324,7 @@ keep_commit(struct store *s)
 	}
 	s->uncommitted = 0;
 	became_ready(s);
+	selftest_committed(s);
 	drain_committed(s);
 }
 

@@ -271,9 +271,14 @@ lookup_link(struct worker *w, const struct ipc_link *link)
 	bool mysql = s->settings.mode == IPC_MODE_MYSQL;
 	struct server_name *name = known_server(s, link->server_id);
 	enum links_found found;
+	struct ipc_linked linked;
 	struct links_row row;
 	struct err e;
 
+	if (selftest_link(s, link, &linked)) {
+		send_linked(w, &linked);
+		return;
+	}
 	if (mysql && (name == NULL || name->gone)) {
 		send_status(w, link->ask,
 		    s->servers_known ? IPC_LINKED_NO_SERVER

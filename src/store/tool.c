@@ -23,6 +23,7 @@
 static void
 tool_end(struct tool *t)
 {
+	selftest_leave(t);
 	(void)loop_remove(&t->store->loop, &t->watch);
 	fd_close(&t->channel.fd);
 	t->watch.fd = -1;
@@ -247,6 +248,30 @@ on_certificates_get(struct tool *t, const union ipc_body *body)
 	answer(t, IPC_CERTIFICATES, &page);
 }
 
+/* --- check and selftest ------------------------------------------------ */
+
+static void
+on_clients_get(struct tool *t, const union ipc_body *body)
+{
+	(void)body;
+	answer(t, IPC_CLIENTS, &t->store->clients);
+}
+
+static void
+on_selftest(struct tool *t, const union ipc_body *body)
+{
+	const char *refused = selftest_step(t, &body->selftest);
+	uint8_t rows[SELFTEST_ROWS_SIZE];
+	struct ipc_selftest_state state;
+
+	if (refused != NULL) {
+		refuse(t, refused);
+		return;
+	}
+	state = selftest_state(t->store, rows);
+	answer(t, IPC_SELFTEST_STATE, &state);
+}
+
 /* --- the socket -------------------------------------------------------- */
 
 static bool
@@ -329,6 +354,8 @@ static const struct {
     {IPC_EVENTS_GET, on_events_get},
     {IPC_DOMAINS_GET, on_domains_get},
     {IPC_CERTIFICATES_GET, on_certificates_get},
+    {IPC_CLIENTS_GET, on_clients_get},
+    {IPC_SELFTEST, on_selftest},
 };
 
 static void

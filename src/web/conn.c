@@ -195,10 +195,25 @@ drain(struct web *w, struct conn *c)
 
 /* --- requests ---------------------------------------------------------- */
 
-static void
-refuse(struct web *w, struct conn *c, const struct http_request *r)
+/* A proxy that speaks the PROXY protocol to somebody who was not told so. */
+static bool
+is_proxy_header(const struct head *h)
 {
+	struct addr ignored;
+	size_t len;
+
+	return http_proxy_parse((struct span){h->bytes, h->len}, &len,
+		   &ignored) != HTTP_PROXY_ABSENT;
+}
+
+static void
+refuse(struct web *w, struct conn *c, const struct head *h)
+{
+	const struct http_request *r = &h->request;
+
 	w->counters[COUNTER_REQUESTS_REFUSED]++;
+	if (is_proxy_header(h))
+		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
 	c->keep_alive = false;
 	c->head_method = false;
 	c->linger = true;
@@ -220,7 +235,7 @@ parse(struct web *w, struct conn *c, struct head *h)
 	case HTTP_PARSE_MORE:
 		return false;
 	case HTTP_PARSE_WRONG:
-		refuse(w, c, &h->request);
+		refuse(w, c, h);
 		return false;
 	default:
 		answer_request(w, c, &h->request);

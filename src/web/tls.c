@@ -307,6 +307,8 @@ fail(struct web *w, struct conn *c)
 
 	if (f.text == NULL)
 		f.text = "it ended before it was done";
+	if (tls_is_proxy_header(&f))
+		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
 	report(w, c, f.reason, &f);
 	/* Closing at once might reset the connection, and the alert would not
 	 * be seen. */

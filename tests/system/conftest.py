@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+import kernel
 import mariadb
 import postal
 
@@ -234,6 +235,7 @@ class Tracker:
             text=True,
             timeout=60,
             check=False,
+            preexec_fn=kernel.IN_STEP if args[0] == "check" else None,
         )
         if check:
             assert r.returncode == 0, (args, r.stdout, r.stderr)

@@ -25,6 +25,7 @@ OWNERS = {
     "seccomp.h": ("sandbox",),
     "ini.h": ("config",),
     "mysql.h": ("forward",),
+    "yaml.h": ("cli",),
     "bearssl.h": CRYPTO,
     "sodium.h": CRYPTO,
     "gmp.h": CRYPTO,
