@@ -184,9 +184,12 @@ static void (*const checks[])(struct check *k) = {
     check_listeners,
     check_spool,
     check_clock,
+    check_log,
     check_mysql,
     check_daemon,
     check_acme,
+    check_certificates,
+    check_domains,
 };
 
 /* The errors go to stderr, as those of every command do; for a program that

@@ -294,7 +294,7 @@ offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 	else if (size_of_sealed(key_fd) > IPC_KEY_FILE_MAX)
 		why = "the key is longer than a key may be";
 	if (why != NULL) {
-		pairs_say_refused(m, name, why);
+		pairs_say_refused(m, name, why, NULL);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
 		return;

@@ -1,5 +1,6 @@
 """Certificates and keys for tests, made by openssl."""
 
+import datetime
 import re
 import subprocess
 
@@ -34,57 +35,80 @@ def make_chain(key, name, directory):
         path.unlink()
 
 
+AUTHORITY_CONF = """
+[ca]
+default_ca = all
+[all]
+database = {d}/index
+new_certs_dir = {d}
+rand_serial = yes
+default_md = sha256
+policy = any
+unique_subject = no
+copy_extensions = copy
+certificate = {d}/intermediate.pem
+private_key = {d}/intermediate.key
+[any]
+commonName = supplied
+"""
+CA = ("-addext", "basicConstraints=critical,CA:TRUE")
+
+
+def when(days):
+    """So many days from now, as `openssl ca` wants it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    at = now + datetime.timedelta(days=days)
+    return at.strftime("%Y%m%d%H%M%SZ")
+
+
 class Issuer:
-    """A root and an authority below it, as Let's Encrypt has them."""
+    """An authority with an intermediate one."""
 
     def __init__(self, directory):
         self.directory = directory
         directory.mkdir()
-        self.root = directory / "root.pem"
-        self._key("root"), self._key("middle")
-        openssl(
-            "req", "-x509", "-key", self._path("root.key"), "-days", "30",
-            "-subj", "/CN=test root", "-out", str(self.root),
-        )
-        self.intermediaries = self._sign(
-            "middle", "root", "/CN=test authority",
-            "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign",
-        )
-        (directory / "middle.pem").write_text(self.intermediaries)
+        for name in ("root", "intermediate"):
+            (directory / f"{name}.key").write_text(make_key())
+        (directory / "index").touch()
+        (directory / "conf").write_text(AUTHORITY_CONF.format(d=directory))
+        root = ["-CA", str(directory / "root.pem"),
+                "-CAkey", str(directory / "root.key")]
+        for name, options in (("root", []), ("intermediate", root)):
+            openssl(
+                "req", "-x509", "-key", str(directory / f"{name}.key"),
+                "-days", "900", "-subj", f"/CN={name}", *CA, *options,
+                "-out", str(directory / f"{name}.pem"),
+            )
+        self.intermediate = (directory / "intermediate.pem").read_text()
 
-    def _path(self, name):
-        return str(self.directory / name)
-
-    def _key(self, name, kind="ec"):
-        text = make_key(kind)
-        (self.directory / f"{name}.key").write_text(text)
-        return text
-
-    def _sign(self, name, by, subject, extensions):
-        (self.directory / "ext").write_text(extensions + "\n")
-        openssl(
-            "req", "-new", "-key", self._path(f"{name}.key"),
-            "-subj", subject, "-out", self._path("request"),
+    def issue(self, *names, key=None, start=-10, end=80):
+        """The chain and the key; valid from and to so many days from now."""
+        key = key or make_key()
+        path = self.directory / "making.pem"
+        path.write_text(key)
+        request = openssl(
+            "req", "-new", "-key", str(path), "-subj", f"/CN={names[0]}",
+            "-addext",
+            "subjectAltName=" + ",".join(f"DNS:{n}" for n in names),
         )
-        return openssl(
-            "x509", "-req", "-in", self._path("request"), "-days", "30",
-            "-CA", self._path(f"{by}.pem"), "-CAkey", self._path(f"{by}.key"),
-            "-CAcreateserial", "-extfile", self._path("ext"),
+        (self.directory / "request").write_bytes(request)
+        leaf = openssl(
+            "ca", "-batch", "-notext", "-config", str(self.directory / "conf"),
+            "-in", str(self.directory / "request"),
+            # Some minutes more: so many whole days are left.
+            "-startdate", when(start), "-enddate", when(end + 0.02),
         ).decode()
+        return leaf + self.intermediate, key
 
     def row(self, name, kind="2048", also=()):
         """Columns of track_certificates; an RSA key as Postal writes it."""
-        key = self._key("leaf", kind)
-        names = ",".join(f"DNS:{n}" for n in (name, *also))
-        certificate = self._sign(
-            "leaf", "middle", f"/CN={name}", f"subjectAltName={names}"
-        )
+        chain, key = self.issue(name, *also, key=make_key(kind))
         if kind != "ec":
             key = openssl("rsa", "-traditional", data=key.encode()).decode()
             assert "BEGIN RSA PRIVATE KEY" in key
         return {
-            "certificate": certificate,
-            "intermediaries": self.intermediaries,
+            "certificate": chain.removesuffix(self.intermediate),
+            "intermediaries": self.intermediate,
             "key": key,
         }
 

@@ -460,14 +460,19 @@ def test_a_user_that_is_missing(new, key):
     assert "no-such-user" in text and "useradd --system" in text
 
 
+# root would raise the limit.
+FEW_DESCRIPTORS = ["setpriv", "--bounding-set", "-sys_resource", "prlimit",
+                   "-n=300:300"]
+
+
 def test_too_few_descriptors(new):
     t = new()
     expect(t, "warn", r"max_connections = 10000 needs \d+ descriptors",
-           "may open 300", "LimitNOFILE=", prefix=["prlimit", "-n=300:300"])
+           "may open 300", "LimitNOFILE=", prefix=FEW_DESCRIPTORS)
 
 
 def test_too_few_descriptors_of_the_daemon(make_tracker):
-    t = make_tracker(STORE_USER, command=["prlimit", "-n=300:300"]).start()
+    t = make_tracker(STORE_USER, command=FEW_DESCRIPTORS).start()
 
     expect(t, "warn", "the running daemon may open 300", "LimitNOFILE=")
 
