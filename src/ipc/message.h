@@ -394,19 +394,6 @@ struct ipc_status {
 	struct ipc_list listeners; /* struct ipc_listener_row */
 };
 
-/* `link add`; an empty token: the store makes one. */
-struct ipc_link_add {
-	struct span server;
-	struct span token;
-	struct span url;
-};
-
-struct ipc_link_added {
-	uint64_t link_id;
-	struct span server; /* as stored; the first spelling stays */
-	struct span token;
-};
-
 struct ipc_events_get {
 	uint64_t after_seq;
 	uint16_t most; /* rows wanted; fewer come when a record is full */
@@ -569,9 +556,6 @@ extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
 extern const struct ipc_record ipc_commit_row_record;
 extern const struct ipc_record ipc_pair_state_row_record;
-extern const struct ipc_record ipc_certificate_row_record;
-extern const struct ipc_record ipc_wanted_row_record;
-extern const struct ipc_record ipc_challenge_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

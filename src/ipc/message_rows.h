@@ -80,4 +80,8 @@ struct ipc_challenges_due {
 	uint8_t unused;
 };
 
+extern const struct ipc_record ipc_certificate_row_record;
+extern const struct ipc_record ipc_wanted_row_record;
+extern const struct ipc_record ipc_challenge_row_record;
+
 #endif

@@ -136,6 +136,9 @@ def test_renewed_broken_removed(world, issuer):
     wait_shown(t, renewed)
     t.wait_log(rf'certificate name="{ROW}" pair=\d+ replaced')
     t.wait_log(r"dropped pair=1\b")
+    said = t.cli("check", check=False).stdout
+    assert "ok    certificates: 1 of Postal's track_certificates" in said, said
+    assert "it is not set" not in said
     # Broken, in each of its parts: one line each, and the one before stays.
     for columns, why in (
         ({"key": make_key()}, "does not belong to the certificate"),
@@ -148,6 +151,10 @@ def test_renewed_broken_removed(world, issuer):
         t.wait_log(rf'certificate name="{ROW}" error="[^\n]*{why}[^\n]*: the '
                    r"pair before it stays in use")
         assert shown(t) == fingerprint(renewed["certificate"])
+        said = t.cli("check", check=False).stdout
+        assert re.search(
+            rf"FAIL  certificate of {NAME} in track_certificates: [^\n]*{why}"
+            r"[^\n]*the one before it is served", said), said
     # As long as MySQL lets it be.
     postal.change_certificate(
         NAME, **{**renewed, "intermediaries": "\n" * 65535,
