@@ -54,6 +54,19 @@ durability(const struct config *c)
 		   : IPC_DURABILITY_SYNC;
 }
 
+static uint8_t
+proxy(const struct config *c)
+{
+	switch (c->clients.proxy_protocol) {
+	case CONFIG_PROXY_YES:
+		return IPC_PROXY_ALL;
+	case CONFIG_PROXY_HTTPS:
+		return IPC_PROXY_HTTPS;
+	default:
+		return IPC_PROXY_NONE;
+	}
+}
+
 struct ipc_web_settings
 settings_for_web(const struct config *c, unsigned int workers,
     uint8_t trusted[SETTINGS_TRUSTED_SIZE])
@@ -66,7 +79,7 @@ settings_for_web(const struct config *c, unsigned int workers,
 	    .handshakes_max = HANDSHAKES_MAX,
 	    .handshake_timeout_ms = (uint32_t)c->clients.header_timeout,
 	    .count_head = c->tracking.count_head,
-	    .proxy_protocol = c->clients.proxy_protocol,
+	    .proxy_protocol = proxy(c),
 	    .durability = durability(c),
 	    .max_wait_ms = (uint32_t)c->spool.max_wait,
 	    .max_connections = (uint32_t)share,

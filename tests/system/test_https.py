@@ -651,6 +651,21 @@ def test_bad_and_missing_proxy_headers(make_https):
     assert [e["ip"] for e in https.tracker.events()] == ["127.0.0.1"]
 
 
+def test_proxy_header_in_front_of_tls_alone(make_https):
+    """As behind nginx: HTTPS by its stream block, HTTP by its http block."""
+    https = make_https(settings={"clients": {
+        "proxy_protocol": "https", "trusted_proxies": "127.0.0.1"}})
+    assert https.get(PICTURE, before=PROXY_V2).status == 200
+    forwarded = [("X-Forwarded-For", "198.51.100.8")]
+    assert https.tracker.get(PICTURE, forwarded).status == 200
+    # HTTP that begins with a PROXY header is not HTTP.
+    plain = PROXY_V1 + f"GET {PICTURE} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    assert https.tracker.raw(plain).status == 400
+    assert [e["ip"] for e in https.tracker.events()] == [
+        "198.51.100.7", "198.51.100.8"]
+    assert https.counters()["proxy_headers_bad_total"] == 0
+
+
 # --- the end of the daemon --------------------------------------------------
 
 
