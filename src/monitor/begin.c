@@ -53,6 +53,7 @@ spawn_web(struct child *c, struct err *e)
 	settings.s1 = m->sessions_key[1];
 	settings.n_listeners = (uint16_t)m->listeners.n;
 	settings.n_https = (uint16_t)m->listeners.n_https;
+	c->https = settings.n_https > 0;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }
 
@@ -114,6 +115,9 @@ connect_worker(struct child *web, struct child *other)
 	int pair[2];
 
 	if (web->channel.fd < 0 || other->channel.fd < 0)
+		return;
+	/* HTTPS was turned on while it was running: it has no use for it. */
+	if (other->role == IPC_KEEPER && !web->https)
 		return;
 	if (fd_seqpacket_pair(pair, &e) != 0) {
 		log_err(

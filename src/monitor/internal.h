@@ -34,6 +34,7 @@ struct child {
 	enum ipc_role role;
 	uint16_t index;
 	unsigned int generation; /* of web workers; counts reloads */
+	bool https; /* a web worker that was started with ports of HTTPS */
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;

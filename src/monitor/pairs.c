@@ -205,7 +205,7 @@ pairs_publish(struct monitor *m)
 	m->pairs.dirty_at_ms = 0;
 	say_what_is_served(m);
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
-		if (child_is_worker(&m->children[i]))
+		if (child_is_worker(&m->children[i]) && m->children[i].https)
 			tell_worker(&m->children[i]);
 }
 
@@ -373,7 +373,7 @@ tell_or_feed(struct child *c)
 	if (c->role == IPC_KEEPER)
 		feed_keeper(c);
 	/* The first set is complete, unless there is something already. */
-	else if (c->role == IPC_WEB && p->version > 0 &&
+	else if (c->https && p->version > 0 &&
 		 (pairs_count(p, PAIR_SERVED) > 0 ||
 		     pairs_count(p, PAIR_OFFERED) == 0))
 		tell_worker(c);
