@@ -408,6 +408,20 @@ class Postal:
         made = self._insert(self.message, self.table(server_id, "links"), row)
         return columns.get("id", made)
 
+    def add_track_domain(self, server_id, name, domain, status="OK"):
+        """name.domain leads to the tracking server."""
+        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        times = {"created_at": now, "updated_at": now}
+        domain_id = self._insert(
+            self.main, self._main_table("domains"),
+            {"name": domain, "server_id": server_id, **times},
+        )
+        return self._insert(
+            self.main, self._main_table("track_domains"),
+            {"name": name, "server_id": server_id, "domain_id": domain_id,
+             "dns_status": status, **times},
+        )
+
     def add_webhook(
         self, server_id, url, events=None, enabled=True, **columns
     ):

@@ -121,15 +121,10 @@ def test_renewal_is_one_step(scene):
     t, client = scene, scene.client
     name = NAMES[0]
     client.run([name])
-    # A day later, as the names of the archive go.
-    first = os.readlink(client.home / "certificates" / name)
-    old = str(int(first.rsplit("/", 1)[1]) - 90000)
-    archive = client.home / "archive" / name
-    os.rename(archive / first.rsplit("/", 1)[1], archive / old)
-    link = client.home / "certificates" / name
-    link.unlink()
-    os.symlink(f"../archive/{name}/{old}", link)
-    held = os.open(link, os.O_RDONLY | os.O_DIRECTORY)
+    client.make_older(name)
+    held = os.open(
+        client.home / "certificates" / name, os.O_RDONLY | os.O_DIRECTORY
+    )
     before = client.certificate(name).read_bytes()
 
     client.run([name])
@@ -388,8 +383,8 @@ def test_domains_of_postal(work, make_stack):
         t.client = Client(work, t.authority)
         stack.start()
         assert needing(t) == []
-        add_track_domain(stack.postal, 1, "click", "example.com", "OK")
-        add_track_domain(stack.postal, 1, "old", "example.com", "Missing")
+        stack.postal.add_track_domain(1, "click", "example.com")
+        stack.postal.add_track_domain(1, "old", "example.com", "Missing")
         t.authority.set_hosts({"click.example.com": "127.0.0.1"})
         # Read when it begins, and every so often after that.
         stack.forwarder.reload()
@@ -404,19 +399,3 @@ def test_domains_of_postal(work, make_stack):
         assert t.client.certificate("click.example.com").exists()
     finally:
         t.authority.stop()
-
-
-def add_track_domain(postal, server_id, name, domain, status):
-    main = postal.main
-    database = f"`{postal.database}`"
-    main.execute(
-        f"INSERT INTO {database}.domains (name, server_id, created_at,"
-        " updated_at) VALUES (%s, %s, NOW(), NOW())",
-        (domain, server_id),
-    )
-    main.execute(
-        f"INSERT INTO {database}.track_domains (name, server_id, domain_id,"
-        " dns_status, created_at, updated_at) VALUES (%s, %s,"
-        f" (SELECT MAX(id) FROM {database}.domains), %s, NOW(), NOW())",
-        (name, server_id, status),
-    )
