@@ -8,11 +8,11 @@
 
 #include <dlfcn.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/library.h"
 
 static const struct {
 	const char *soname;
@@ -28,10 +28,6 @@ static const struct {
 
 /* --- the note ---------------------------------------------------------- */
 
-/*
- * What packaging tools read in place of DT_NEEDED. Source: UAPI group, "ELF
- * dlopen metadata": one note, owner FDO, a JSON array as its text.
- */
 #define NOTE_TEXT                                                            \
 	"[{\"feature\":\"mysql\",\"description\":\"Writes opens and clicks " \
 	"into Postal's database\",\"priority\":\"recommended\",\"soname\":[" \
@@ -39,44 +35,16 @@ static const struct {
 	"\"libmysqlclient.so.23\",\"libmysqlclient.so.22\","                 \
 	"\"libmysqlclient.so.21\",\"libmysqlclient.so.20\"]}]"
 
-static const struct {
-	uint32_t owner_size;
-	uint32_t text_size;
-	uint32_t type;
-	char owner[4];
-	char text[(sizeof(NOTE_TEXT) + 3) & ~(size_t)3];
-} note __attribute__((used, section(".note.dlopen"), aligned(4))) = {
-    4, sizeof(NOTE_TEXT), 0x407c0c0a, "FDO", NOTE_TEXT};
+LIBRARY_NOTE(NOTE_TEXT);
 
 /* --- opening ----------------------------------------------------------- */
 
-struct symbol {
-	const char *name;
-	size_t offset; /* in struct sql_library */
-};
-
-static const struct symbol symbols[] = {
+static const struct library_symbol symbols[] = {
 #define SQL_SYMBOL(result, name, parameters) \
 	{#name, offsetof(struct sql_library, call.name)},
     SQL_FUNCTIONS(SQL_SYMBOL)
 #undef SQL_SYMBOL
 };
-
-static int
-find_symbols(struct sql_library *l, struct err *e)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(symbols); i++) {
-		void *found = dlsym(l->handle, symbols[i].name);
-
-		if (found == NULL)
-			return err_set(e, "%s has no function %s", l->soname,
-			    symbols[i].name);
-		/* A pointer to data into a pointer to a function: POSIX's
-		 * way around what C leaves undefined. */
-		memcpy((char *)l + symbols[i].offset, &found, sizeof(found));
-	}
-	return 0;
-}
 
 static int
 open_first(struct sql_library *l, struct err *e)
@@ -127,7 +95,8 @@ sql_library_open(struct sql_library *l, struct err *e)
 	MYSQL *any = NULL;
 
 	memset(l, 0, sizeof(*l));
-	if (open_first(l, e) != 0 || find_symbols(l, e) != 0)
+	if (open_first(l, e) != 0 || library_find(l->handle, l->soname, symbols,
+					 ARRAY_LENGTH(symbols), l, e) != 0)
 		return -1;
 	if (l->call.mysql_server_init(0, NULL, NULL) != 0 ||
 	    (any = l->call.mysql_init(NULL)) == NULL)

@@ -4,27 +4,31 @@
 #ifndef KEEPER_INTERNAL_H
 #define KEEPER_INTERNAL_H
 
+#include <bearssl.h>
+
 #include "keeper/key.h"
 #include "tls/hello.h"
 
 #define KEEPER_HASH_MAX 64
 
-/* A key in parts; borrowed. */
+/* A key, as a whole and in parts; borrowed. */
 struct keeper_parts {
 	enum tls_key_kind kind;
-	struct span secret;	      /* EC: 32 bytes */
-	struct span p, q, dp, dq, iq; /* RSA: big-endian, no leading zeroes */
-	struct span n, e;	      /* RSA: of the certificate */
+	struct span der;
+	struct span secret;	       /* EC: 32 bytes */
+	const br_rsa_private_key *rsa; /* NULL: EC */
+	struct span n, e;	       /* RSA: of the certificate */
 };
 
 /*
  * The arithmetic; two files implement it, of which one is built:
- * signer_fast.c (Nettle and GMP; the default) and signer_bearssl.c
+ * signer_fast.c (OpenSSL's libcrypto; the default) and signer_bearssl.c
  * (CRYPTO=bearssl).
  */
 struct keeper_signer;
 
-void keeper_signer_init(void);
+/* Once, before the jail. -1 when a library is missing. */
+int keeper_signer_init(struct err *e);
 /* Copies. NULL: no memory, or parts that are no key. */
 struct keeper_signer *keeper_signer_new(const struct keeper_parts *parts);
 void keeper_signer_free(struct keeper_signer *s);

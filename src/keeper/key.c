@@ -15,10 +15,10 @@
 /* Several times what decoding and a signature use. */
 #define STACK_WIPED 65536
 
-void
-keeper_key_init(void)
+int
+keeper_key_init(struct err *e)
 {
-	keeper_signer_init();
+	return keeper_signer_init(e);
 }
 
 enum tls_key_kind
@@ -36,71 +36,7 @@ keeper_key_free(struct keeper_key *k)
 	free(k);
 }
 
-/* --- decoding ---------------------------------------------------------- */
-
-static struct span
-without_zeroes(const unsigned char *p, size_t len)
-{
-	while (len > 0 && *p == 0) {
-		p++;
-		len--;
-	}
-	return (struct span){p, len};
-}
-
-static int
-take_rsa(struct keeper_parts *parts, const br_rsa_private_key *k)
-{
-	parts->kind = TLS_KEY_RSA;
-	parts->p = without_zeroes(k->p, k->plen);
-	parts->q = without_zeroes(k->q, k->qlen);
-	parts->dp = without_zeroes(k->dp, k->dplen);
-	parts->dq = without_zeroes(k->dq, k->dqlen);
-	parts->iq = without_zeroes(k->iq, k->iqlen);
-	return 0;
-}
-
-/* secret: 32 bytes, into which a shorter number is put. */
-static int
-take_ec(struct keeper_parts *parts, const br_ec_private_key *k,
-    uint8_t secret[32], struct err *e)
-{
-	struct span x = without_zeroes(k->x, k->xlen);
-
-	if (k->curve != BR_EC_secp256r1)
-		return err_set(e, "the EC key is not on the curve P-256");
-	if (x.len == 0 || x.len > 32)
-		return err_set(e, "the EC key is no number of P-256");
-	memset(secret, 0, 32);
-	memcpy(secret + 32 - x.len, x.p, x.len);
-	parts->kind = TLS_KEY_EC;
-	parts->secret = (struct span){secret, 32};
-	return 0;
-}
-
-/* The DER of the first object that is a private key. */
-static int
-find_key(
-    struct span pem, struct writer *memory, struct span *der, struct err *e)
-{
-	char label[PEM_LABEL_SIZE];
-	enum pem_result got;
-
-	while ((got = pem_next(&pem, memory, label, der)) == PEM_OBJECT) {
-		if (strcmp(label, "PRIVATE KEY") == 0 ||
-		    strcmp(label, "RSA PRIVATE KEY") == 0 ||
-		    strcmp(label, "EC PRIVATE KEY") == 0)
-			return 0;
-		if (strcmp(label, "ENCRYPTED PRIVATE KEY") == 0)
-			return err_set(e,
-			    "the private key is encrypted; store it without "
-			    "a passphrase");
-	}
-	return err_set(e, got == PEM_END ? "there is no private key in it"
-					 : "broken or encrypted PEM");
-}
-
-/* --- does it belong to the certificate --------------------------------- */
+/* --- does a signature hold under the certificate ----------------------- */
 
 /* BearSSL wants what it only reads without const: so copies are made. */
 static bool
@@ -141,6 +77,74 @@ verifies(const struct tls_public_key *public, struct span value,
 		   : verifies_rsa(public, value, signature);
 }
 
+/* --- decoding ---------------------------------------------------------- */
+
+static struct span
+without_zeroes(const unsigned char *p, size_t len)
+{
+	while (len > 0 && *p == 0) {
+		p++;
+		len--;
+	}
+	return (struct span){p, len};
+}
+
+/*
+ * Whether the parts that make RSA fast belong together: signs with them alone.
+ * libcrypto would not say so: where they are wrong it takes the slow way.
+ */
+static bool
+fits(const br_rsa_private_key *k, const struct tls_public_key *public)
+{
+	uint8_t value[KEEPER_HASH_MAX], signature[TLS_SIGNATURE_MAX];
+	struct span hash = keeper_hash(TLS_SHA256, span_of("a trial"), value);
+	size_t len = (k->n_bitlen + 7) / 8;
+
+	return len == public->modulus.len &&
+	       br_rsa_pkcs1_sign_get_default()(
+		   BR_HASH_OID_SHA256, hash.p, hash.len, k, signature) == 1 &&
+	       verifies_rsa(public, hash, (struct span){signature, len});
+}
+
+/* secret: 32 bytes, into which a shorter number is put. */
+static int
+take_ec(struct keeper_parts *parts, const br_ec_private_key *k,
+    uint8_t secret[32], struct err *e)
+{
+	struct span x = without_zeroes(k->x, k->xlen);
+
+	if (k->curve != BR_EC_secp256r1)
+		return err_set(e, "the EC key is not on the curve P-256");
+	if (x.len == 0 || x.len > 32)
+		return err_set(e, "the EC key is no number of P-256");
+	memset(secret, 0, 32);
+	memcpy(secret + 32 - x.len, x.p, x.len);
+	parts->secret = (struct span){secret, 32};
+	return 0;
+}
+
+/* The DER of the first object that is a private key. */
+static int
+find_key(
+    struct span pem, struct writer *memory, struct span *der, struct err *e)
+{
+	char label[PEM_LABEL_SIZE];
+	enum pem_result got;
+
+	while ((got = pem_next(&pem, memory, label, der)) == PEM_OBJECT) {
+		if (strcmp(label, "PRIVATE KEY") == 0 ||
+		    strcmp(label, "RSA PRIVATE KEY") == 0 ||
+		    strcmp(label, "EC PRIVATE KEY") == 0)
+			return 0;
+		if (strcmp(label, "ENCRYPTED PRIVATE KEY") == 0)
+			return err_set(e,
+			    "the private key is encrypted; store it without "
+			    "a passphrase");
+	}
+	return err_set(e, got == PEM_END ? "there is no private key in it"
+					 : "broken or encrypted PEM");
+}
+
 static int
 try(struct keeper_key *k, const struct tls_public_key *public)
 {
@@ -174,7 +178,8 @@ make(const struct keeper_parts *parts, const struct tls_public_key *public,
 		return NULL;
 	}
 	k->kind = parts->kind;
-	k->signer = keeper_signer_new(parts);
+	if (parts->rsa == NULL || fits(parts->rsa, public))
+		k->signer = keeper_signer_new(parts);
 	if (try(k, public) == 0)
 		return k;
 	(void)err_set(e, "the private key does not belong to the certificate");
@@ -187,20 +192,18 @@ decode(struct span der, const struct tls_public_key *public, struct err *e)
 {
 	br_skey_decoder_context d;
 	struct keeper_parts parts = {
-	    .n = public->modulus, .e = public->exponent};
+	    .der = der, .n = public->modulus, .e = public->exponent};
 	uint8_t secret[32];
 	struct keeper_key *k = NULL;
-	int bad = -1;
 
 	br_skey_decoder_init(&d);
 	br_skey_decoder_push(&d, der.p, der.len);
+	parts.rsa = br_skey_decoder_get_rsa(&d);
+	parts.kind = parts.rsa != NULL ? TLS_KEY_RSA : TLS_KEY_EC;
 	if (br_skey_decoder_last_error(&d) != 0)
 		(void)err_set(e, "the private key cannot be read");
-	else if (br_skey_decoder_get_rsa(&d) != NULL)
-		bad = take_rsa(&parts, br_skey_decoder_get_rsa(&d));
-	else
-		bad = take_ec(&parts, br_skey_decoder_get_ec(&d), secret, e);
-	if (bad == 0)
+	else if (parts.rsa != NULL ||
+		 take_ec(&parts, br_skey_decoder_get_ec(&d), secret, e) == 0)
 		k = make(&parts, public, e);
 	explicit_bzero(&d, sizeof(d));
 	explicit_bzero(secret, sizeof(secret));

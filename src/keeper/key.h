@@ -19,8 +19,9 @@
 
 struct keeper_key;
 
-/* Once in the process, before the first key; see tls_init, which does more. */
-void keeper_key_init(void);
+/* Once in the process, before the jail and the first key: opens the library
+ * that signs. -1 when there is none; the error says what to install. */
+int keeper_key_init(struct err *e);
 
 /*
  * Decodes the PEM of a private key: PKCS#8, or the older forms of RSA and EC.

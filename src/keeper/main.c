@@ -200,8 +200,8 @@ start(struct keeper *k, const char *argv0, struct err *e)
 		return err_errno(e, "no memory");
 	for (size_t i = 0; i < ARRAY_LENGTH(k->askers); i++)
 		k->askers[i].channel.fd = k->askers[i].watch.fd = -1;
-	keeper_key_init();
-	if (keys_open(&k->keys, e) != 0 || loop_open(&k->loop, k, e) != 0 ||
+	if (keeper_key_init(e) != 0 || keys_open(&k->keys, e) != 0 ||
+	    loop_open(&k->loop, k, e) != 0 ||
 	    role_restrict(&k->role, &needs, e) != 0)
 		return -1;
 	k->monitor_watch = (struct loop_watch){k->role.monitor.fd, on_monitor};

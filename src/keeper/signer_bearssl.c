@@ -30,9 +30,11 @@ static const struct {
     [TLS_SHA512] = {&br_sha512_vtable, BR_HASH_OID_SHA512},
 };
 
-void
-keeper_signer_init(void)
+int
+keeper_signer_init(struct err *e)
 {
+	(void)e;
+	return 0;
 }
 
 void
@@ -44,14 +46,21 @@ keeper_signer_free(struct keeper_signer *s)
 	free(s);
 }
 
-/* Copies part i; NULL when it does not fit. */
-static unsigned char *
-keep(struct keeper_signer *s, size_t i, struct span part)
+/* Copies part i without leading zeroes; false when it does not fit. */
+static bool
+keep(struct keeper_signer *s, size_t i, const unsigned char *p, size_t len,
+    unsigned char **kept, size_t *kept_len)
 {
-	if (part.len == 0 || part.len > PART_MAX)
-		return NULL;
-	memcpy(s->parts[i], part.p, part.len);
-	return s->parts[i];
+	while (len > 0 && *p == 0) {
+		p++;
+		len--;
+	}
+	if (len == 0 || len > PART_MAX)
+		return false;
+	memcpy(s->parts[i], p, len);
+	*kept = s->parts[i];
+	*kept_len = len;
+	return true;
 }
 
 static int
@@ -68,21 +77,15 @@ keep_public(struct keeper_signer *s, const struct keeper_parts *parts)
 static int
 keep_rsa(struct keeper_signer *s, const struct keeper_parts *parts)
 {
-	s->rsa = (br_rsa_private_key){
-	    .n_bitlen = (uint32_t)parts->n.len * 8,
-	    .p = keep(s, 0, parts->p),
-	    .plen = parts->p.len,
-	    .q = keep(s, 1, parts->q),
-	    .qlen = parts->q.len,
-	    .dp = keep(s, 2, parts->dp),
-	    .dplen = parts->dp.len,
-	    .dq = keep(s, 3, parts->dq),
-	    .dqlen = parts->dq.len,
-	    .iq = keep(s, 4, parts->iq),
-	    .iqlen = parts->iq.len,
-	};
-	return s->rsa.p != NULL && s->rsa.q != NULL && s->rsa.dp != NULL &&
-		       s->rsa.dq != NULL && s->rsa.iq != NULL
+	const br_rsa_private_key *from = parts->rsa;
+	br_rsa_private_key *to = &s->rsa;
+
+	to->n_bitlen = (uint32_t)parts->n.len * 8;
+	return keep(s, 0, from->p, from->plen, &to->p, &to->plen) &&
+		       keep(s, 1, from->q, from->qlen, &to->q, &to->qlen) &&
+		       keep(s, 2, from->dp, from->dplen, &to->dp, &to->dplen) &&
+		       keep(s, 3, from->dq, from->dqlen, &to->dq, &to->dqlen) &&
+		       keep(s, 4, from->iq, from->iqlen, &to->iq, &to->iqlen)
 		   ? 0
 		   : -1;
 }
@@ -96,11 +99,11 @@ keeper_signer_new(const struct keeper_parts *parts)
 		return NULL;
 	s->kind = parts->kind;
 	if (s->kind == TLS_KEY_EC) {
-		s->ec = (br_ec_private_key){BR_EC_secp256r1,
-		    keep(s, 0, parts->secret), parts->secret.len};
-		return s;
-	}
-	if (keep_public(s, parts) == 0 && keep_rsa(s, parts) == 0)
+		s->ec.curve = BR_EC_secp256r1;
+		if (keep(s, 0, parts->secret.p, parts->secret.len, &s->ec.x,
+			&s->ec.xlen))
+			return s;
+	} else if (keep_public(s, parts) == 0 && keep_rsa(s, parts) == 0)
 		return s;
 	keeper_signer_free(s);
 	return NULL;

@@ -48,6 +48,7 @@ static const struct {
     {"MAP_STACK", MAP_STACK},
     {"MADV_DONTNEED", MADV_DONTNEED},
     {"MADV_FREE", MADV_FREE},
+    {"FUTEX_WAKE_PRIVATE", FUTEX_WAKE_PRIVATE},
     {"F_GETFD", F_GETFD},
     {"F_SETFD", F_SETFD},
     {"F_GETFL", F_GETFL},

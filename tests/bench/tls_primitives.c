@@ -373,7 +373,10 @@ measure_keeper(const char *role, const char *chain, const char *key)
 int
 main(void)
 {
-	if (sodium_init() < 0)
+	struct err e;
+
+	/* First of all: it sets how libcrypto gets its memory. */
+	if (keeper_key_init(&e) != 0 || sodium_init() < 0)
 		return 1;
 	draw(NULL, sizeof(secret), secret);
 	secret[0] &= 0x7f;
@@ -386,7 +389,6 @@ main(void)
 	measure_rsa(2048);
 	measure_rsa(3072);
 	measure_rsa(4096);
-	keeper_key_init();
 	measure_keeper("ECDSA P-256 sign", FIXTURE_EC, FIXTURE_EC_KEY);
 	measure_keeper("RSA-2048 sign", FIXTURE_RSA, FIXTURE_RSA_KEY);
 	measure_keeper("RSA-3072 sign", FIXTURE_RSA3072, FIXTURE_RSA3072_KEY);

@@ -415,6 +415,16 @@ def test_an_address_cannot_be_both(make_https):
     assert "[https] listen has" in t.log()
 
 
+def test_only_the_keeper_maps_libcrypto(make_https, directory):
+    directory.put("a")
+    t = make_https().start()
+    served(t, 1)
+    roles = {**t.roles(), "monitor": t.process.pid}
+    for name, pid in roles.items():
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert ("libcrypto" in maps) == (name == "keeper[0]"), name
+
+
 def test_keeper_has_nothing(make_https, directory):
     directory.put("a")
     t = make_https().start()

@@ -29,6 +29,7 @@ OWNERS = {
     "sodium.h": CRYPTO,
     "gmp.h": CRYPTO,
     "nettle": CRYPTO,
+    "openssl": ("keeper",),
 }
 
 

@@ -379,9 +379,9 @@ main(int argc, char **argv)
 	void *memory = mmap(NULL, SESSIONS_SIZE, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (memory == MAP_FAILED || tls_init(&e) != 0)
+	if (memory == MAP_FAILED || tls_init(&e) != 0 ||
+	    keeper_key_init(&e) != 0)
 		die("start", "cannot");
-	keeper_key_init();
 	tls_random(&key, sizeof(key));
 	tls_sessions_open(&server.sessions, memory, SESSIONS_SIZE, &key);
 	server.tls = (struct tls_server){.set = tls_set_new(&key),

@@ -227,6 +227,32 @@ test_signatures(void **state)
 	}
 }
 
+/* Signs with the key of this DER as it is. 0 or -1. */
+static int
+sign_with(struct span der, const struct tls_public_key *public,
+    struct span bytes, uint8_t *out, size_t *len)
+{
+	uint8_t value[KEEPER_HASH_MAX];
+	br_skey_decoder_context d;
+	struct keeper_parts k = {.kind = TLS_KEY_RSA,
+	    .der = der,
+	    .n = public->modulus,
+	    .e = public->exponent};
+	struct keeper_signer *s;
+	int result = -1;
+
+	br_skey_decoder_init(&d);
+	br_skey_decoder_push(&d, der.p, der.len);
+	k.rsa = br_skey_decoder_get_rsa(&d);
+	assert_non_null(k.rsa);
+	s = keeper_signer_new(&k);
+	if (s != NULL)
+		result = keeper_signer_sign(s, TLS_SHA256,
+		    keeper_hash(TLS_SHA256, bytes, value), out, len);
+	keeper_signer_free(s);
+	return result;
+}
+
 /*
  * A part of the key spoilt, as by a fault of the memory, behind the checks of
  * keeper_key_new: a wrong result would give the key away, and none comes.
@@ -235,52 +261,36 @@ static void
 test_faults(void **state)
 {
 	struct tls_public_key public = public_of(FIXTURE_RSA);
-	struct span *parts[5], pem = span_of(FIXTURE_RSA_KEY), der;
+	struct span pem = span_of(FIXTURE_RSA_KEY), der;
 	static uint8_t bytes[4096];
 	struct writer w = writer_of(bytes, sizeof(bytes));
 	char label[PEM_LABEL_SIZE];
+	uint8_t out[TLS_SIGNATURE_MAX];
+	struct span text = span_of("a text");
 	br_skey_decoder_context d;
-	struct keeper_parts k = {
-	    .kind = TLS_KEY_RSA, .n = public.modulus, .e = public.exponent};
-	const br_rsa_private_key *rsa;
-	uint8_t out[TLS_SIGNATURE_MAX], value[32] = {1};
+	size_t len = 0;
 
 	(void)state;
 	assert_int_equal(pem_next(&pem, &w, label, &der), PEM_OBJECT);
+	assert_int_equal(sign_with(der, &public, text, out, &len), 0);
+	assert_true(holds(&public, TLS_SHA256, text, (struct span){out, len}));
 	br_skey_decoder_init(&d);
 	br_skey_decoder_push(&d, der.p, der.len);
-	rsa = br_skey_decoder_get_rsa(&d);
-	k.p = (struct span){rsa->p, rsa->plen};
-	k.q = (struct span){rsa->q, rsa->qlen};
-	k.dp = (struct span){rsa->dp, rsa->dplen};
-	k.dq = (struct span){rsa->dq, rsa->dqlen};
-	k.iq = (struct span){rsa->iq, rsa->iqlen};
-	parts[0] = &k.dp;
-	parts[1] = &k.dq;
-	parts[2] = &k.iq;
-	parts[3] = &k.p;
-	parts[4] = NULL;
-	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
-		struct keeper_signer *s;
-		uint8_t spoilt[512];
-		struct span was = {0};
-		size_t len = 0;
-		int result = -1;
+	const br_rsa_private_key *rsa = br_skey_decoder_get_rsa(&d);
+	const struct span parts[] = {{rsa->p, rsa->plen}, {rsa->q, rsa->qlen},
+	    {rsa->dp, rsa->dplen}, {rsa->dq, rsa->dqlen},
+	    {rsa->iq, rsa->iqlen}};
 
-		if (parts[i] != NULL) {
-			was = *parts[i];
-			memcpy(spoilt, was.p, was.len);
-			spoilt[was.len / 2] ^= 4;
-			parts[i]->p = spoilt;
-		}
-		s = keeper_signer_new(&k);
-		if (s != NULL)
-			result = keeper_signer_sign(
-			    s, TLS_SHA256, (struct span){value, 32}, out, &len);
-		assert_int_equal(result, parts[i] == NULL ? 0 : -1);
-		keeper_signer_free(s);
-		if (parts[i] != NULL)
-			*parts[i] = was;
+	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+		uint8_t *part =
+		    memmem(bytes, der.len, parts[i].p, parts[i].len);
+
+		assert_non_null(part);
+		part[parts[i].len / 2] ^= 4;
+		if (sign_with(der, &public, text, out, &len) == 0)
+			assert_true(holds(&public, TLS_SHA256, text,
+			    (struct span){out, len}));
+		part[parts[i].len / 2] ^= 4;
 	}
 }
 
@@ -315,9 +325,10 @@ test_refusals(void **state)
 static int
 setup(void **state)
 {
+	struct err e;
+
 	(void)state;
-	keeper_key_init();
-	return 0;
+	return keeper_key_init(&e);
 }
 
 int

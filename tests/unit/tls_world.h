@@ -60,9 +60,8 @@ world_init(struct world *w)
 	struct err e;
 
 	*w = (struct world){0};
-	if (tls_init(&e) != 0)
+	if (tls_init(&e) != 0 || keeper_key_init(&e) != 0)
 		abort();
-	keeper_key_init();
 	tls_sessions_open(&w->sessions, w->shared, sizeof(w->shared), &key);
 	w->server = (struct tls_server){.set = tls_set_new(&key),
 	    .sessions = &w->sessions,
