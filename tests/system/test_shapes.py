@@ -210,6 +210,10 @@ class Scene:
             options=["--port=3306", *self.mariadb_options()],
         ).start()
         self.postal = postal.Postal(self.server)
+        if self.shape == "own-machine":
+            self.server.execute(
+                f"ALTER USER '{self.postal.user}'@'%' REQUIRE SSL"
+            )
         one_server(self.postal)
         tls = make_pair(self.web.path("/etc/ssl/postal"), EC, [WEB])
         (tls / "pair.pem").write_text(
