@@ -43,6 +43,7 @@ struct child {
 	uint64_t restart_at_ms;
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
+	bool again;	     /* stopping, and then started again */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
 	struct pairs_of_role pairs;
 };
@@ -74,7 +75,8 @@ struct monitor {
 	struct pairs pairs;
 	unsigned int generation;
 	unsigned int workers;
-	bool reloading; /* new workers are not all ready yet */
+	bool reloading;	      /* new workers are not all ready yet */
+	bool replacing_store; /* nor is the store of this reload */
 	uint64_t end_by_ms;
 	uint64_t next_second_ms;
 	uint64_t next_watchdog_ms;
@@ -91,6 +93,8 @@ struct child *child_new(struct monitor *m, enum ipc_role role, uint16_t index);
 void child_start(struct child *c);
 /* Tells it to finish, at the latest in grace_ms. */
 void child_stop(struct child *c, uint64_t grace_ms);
+/* The same, and starts it again with what it is given then. */
+void child_replace(struct child *c, uint64_t grace_ms);
 /* Ends it at once; it is started again as after any death. */
 void child_kill(struct child *c);
 /* Takes note of a process that ended; false when it was none of ours. */

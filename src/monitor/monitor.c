@@ -126,8 +126,12 @@ monitor_child_ready(struct child *c, bool degraded)
 		log_err("degraded role=%s[%u]: links redirect, but events are "
 			"not stored; see the lines before",
 		    ipc_role_name(c->role), c->index);
+	if (c->role == IPC_STORE)
+		m->replacing_store = false;
+	/* Old workers stay until the new store has what they still have. */
 	if (children_count(m, m->reloading ? IPC_WEB : 0, CHILD_WAITING,
-		CHILD_STARTING) > 0)
+		CHILD_STARTING) > 0 ||
+	    (m->reloading && m->replacing_store))
 		return;
 	if (m->phase == PHASE_STARTING) {
 		m->phase = PHASE_SERVING;
@@ -342,10 +346,8 @@ open_everything(struct monitor *m, struct err *e)
 	    place_open_socket(c->spool.socket, &m->socket_fd, e) != 0 ||
 	    place_open_empty(c->spool.socket, &m->empty_fd, e) != 0)
 		return -1;
-	if (c->https.acme_challenges[0] != '\0')
-		return place_open_challenges(c->https.acme_challenges,
-		    m->spool_fd, &m->challenges_fd, e);
-	return 0;
+	return place_open_challenges(
+	    c->https.acme_challenges, m->spool_fd, &m->challenges_fd, e);
 }
 
 static int

@@ -7,6 +7,7 @@
  */
 #include "monitor/internal.h"
 #include "monitor/monitor.h"
+#include "monitor/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,8 @@
 #define WORKER_OWN_FDS 96
 /* A keeper that is not wanted any more has nothing to finish. */
 #define KEEPER_GRACE_MS 2000
+/* For the last commit. */
+#define STORE_GRACE_MS 5000
 
 /* Zeroed memory that workers share, and the key of what is in it. */
 static int
@@ -137,7 +140,6 @@ static const struct {
     {"sandbox", "keeper_user"},
     {"sandbox", "store_user"},
     {"postal", "mode"},
-    {"https", "acme_challenges"},
 };
 
 static void
@@ -182,8 +184,23 @@ take_over(struct config *now, const struct config *new)
 	memcpy(now->sandbox.keeper_user, kept.sandbox.keeper_user,
 	    sizeof(now->sandbox.keeper_user));
 	now->postal = kept.postal;
-	memcpy(now->https.acme_challenges, kept.https.acme_challenges,
-	    sizeof(now->https.acme_challenges));
+}
+
+/* A store has the directory of challenges as a descriptor and is locked into
+ * it for ever: another directory is another store. */
+static void
+replace_store(struct monitor *m, int challenges_fd)
+{
+	fd_close(&m->challenges_fd);
+	m->challenges_fd = challenges_fd;
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->role != IPC_STORE || !child_is_running(c))
+			continue;
+		m->replacing_store = true;
+		child_replace(c, STORE_GRACE_MS);
+	}
 }
 
 static int
@@ -192,11 +209,20 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	struct listeners next;
 	struct users users;
 	struct ipc_store_settings settings;
+	bool other_challenges = strcmp(m->config.https.acme_challenges,
+				    new->https.acme_challenges) != 0;
+	int challenges_fd = -1;
 
 	if (users_find(new, &users, e) != 0 ||
-	    listeners_open(&m->listeners, &new->http.listen, &new->https.listen,
-		&next, e) != 0)
+	    (other_challenges &&
+		place_open_challenges(new->https.acme_challenges, m->spool_fd,
+		    &challenges_fd, e) != 0))
 		return -1;
+	if (listeners_open(&m->listeners, &new->http.listen, &new->https.listen,
+		&next, e) != 0) {
+		fd_close(&challenges_fd);
+		return -1;
+	}
 	say_what_needs_restart(&m->config, new);
 	take_over(&m->config, new);
 	m->users.web = users.web;
@@ -213,6 +239,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		if (c->role == IPC_WEB && c->state == CHILD_WAITING)
 			c->state = CHILD_FREE;
 	}
+	if (other_challenges)
+		replace_store(m, challenges_fd);
 	m->generation++;
 	m->reloading = true;
 	if (monitor_set_keepers(m, e) != 0)

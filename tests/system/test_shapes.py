@@ -6,6 +6,7 @@ authority, and visitors who come over the wire.
 """
 
 import os
+import re
 import signal
 import ssl
 import threading
@@ -53,6 +54,7 @@ class Authority(Pebble):
         self.client = None
         net.daemon(*self.command(f"{DNS}:53"), host=AUTHORITY, port=self.port,
                    env=self.ENV)
+        wait_for(lambda: net.answers(AUTHORITY, self.manage), "pebble", 30)
         api = ssl.create_default_context(cafile=self.directory / "api.pem")
         with net.inside(), TlsConnection(
             (AUTHORITY, self.manage), AUTHORITY, ctx=api
@@ -272,9 +274,9 @@ class Scene:
     def install(self):
         """Without HTTPS, for a beginning."""
         whole = (self.example / "tracker.conf").read_text()
-        before, after = whole.split("[https]\nlisten = ")
-        self.machine.write("/etc/postal-tracker/tracker.conf",
-                           before + "[https]\n" + after.split("\n", 1)[1])
+        without, n = re.subn(r"\[https\]\n(.+\n)+", "", whole)
+        assert n == 1
+        self.machine.write("/etc/postal-tracker/tracker.conf", without)
         self.machine.write("/etc/postal-tracker/db-password",
                            self.postal.password + "\n", 0o600)
 
