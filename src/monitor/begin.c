@@ -139,6 +139,7 @@ may_meet(const struct child *web, const struct child *other)
 		   (other->role == IPC_KEEPER && other->pairs.connected));
 }
 
+/* Also to web workers that finish: they have events for a new store. */
 void
 connect_started(struct child *started)
 {
@@ -148,7 +149,8 @@ connect_started(struct child *started)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *other = &m->children[i];
 
-		if (!child_is_running(other))
+		if (!child_is_running(other) &&
+		    (other->role != IPC_WEB || other->state != CHILD_STOPPING))
 			continue;
 		if (may_meet(started, other))
 			connect_worker(started, other);

@@ -75,8 +75,7 @@ struct monitor {
 	struct pairs pairs;
 	unsigned int generation;
 	unsigned int workers;
-	bool reloading;	      /* new workers are not all ready yet */
-	bool replacing_store; /* nor is the store of this reload */
+	bool reloading; /* new workers are not all ready yet */
 	uint64_t end_by_ms;
 	uint64_t next_second_ms;
 	uint64_t next_watchdog_ms;

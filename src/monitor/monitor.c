@@ -126,12 +126,8 @@ monitor_child_ready(struct child *c, bool degraded)
 		log_err("degraded role=%s[%u]: links redirect, but events are "
 			"not stored; see the lines before",
 		    ipc_role_name(c->role), c->index);
-	if (c->role == IPC_STORE)
-		m->replacing_store = false;
-	/* Old workers stay until the new store has what they still have. */
 	if (children_count(m, m->reloading ? IPC_WEB : 0, CHILD_WAITING,
-		CHILD_STARTING) > 0 ||
-	    (m->reloading && m->replacing_store))
+		CHILD_STARTING) > 0)
 		return;
 	if (m->phase == PHASE_STARTING) {
 		m->phase = PHASE_SERVING;

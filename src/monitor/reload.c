@@ -196,10 +196,8 @@ replace_store(struct monitor *m, int challenges_fd)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *c = &m->children[i];
 
-		if (c->role != IPC_STORE || !child_is_running(c))
-			continue;
-		m->replacing_store = true;
-		child_replace(c, STORE_GRACE_MS);
+		if (c->role == IPC_STORE)
+			child_replace(c, STORE_GRACE_MS);
 	}
 }
 

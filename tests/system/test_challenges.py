@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -167,6 +168,44 @@ def test_directory_is_changed_by_a_reload(serving, challenges, work):
         }[directory]
     assert answers == [200] * len(reloads)
     assert [e["token"] for e in serving.events()] == ["2", "3", "4", "5"]
+
+
+def test_no_event_is_lost_over_such_reloads(serving, challenges):
+    serving.settings["http"]["workers"] = "2"
+    serving.write_conf()
+    serving.start()
+    serving.link("ctqu6f", "H0zoVR7I")
+    answered, over = [], threading.Event()
+
+    def visit(who):
+        n = 0
+        while not over.is_set():
+            with serving.connect() as c:
+                for _ in range(20):
+                    token = f"{who}-{n}"
+                    c.send(f"GET {OPEN}{token} HTTP/1.1\r\nHost: a\r\n\r\n"
+                           .encode())
+                    reply = c.reply()
+                    # A worker that ends closes between two requests.
+                    if reply is None:
+                        break
+                    n += 1
+                    answered.append((reply.status, token))
+
+    threads = [threading.Thread(target=visit, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for times in range(2, 10):
+            reload(serving, times, challenges if times % 2 else None)
+    finally:
+        over.set()
+        for t in threads:
+            t.join()
+    assert {status for status, _ in answered} == {200}
+    stored = {e["token"] for e in serving.events()}
+    assert {token for _, token in answered} - stored == set()
+    assert serving.status()["lost"] == 0
 
 
 def test_reload_with_a_directory_that_is_missing(serving, challenges):
