@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "base/array.h"
 #include "cli/cli.h"
 #include "keeper/keeper.h"
@@ -23,6 +24,7 @@ static const struct {
     {"web[", web_main},
     {"store[", store_main},
     {"keeper[", keeper_main},
+    {"admin[", admin_main},
 };
 
 static const struct cli_library libraries[] = {

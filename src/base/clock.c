@@ -18,6 +18,16 @@ clock_mono_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint64_t
+clock_mono_us(void)
+{
+	struct timespec t;
+	int failed = clock_gettime(CLOCK_MONOTONIC, &t);
+
+	assert(failed == 0);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 int64_t
 clock_wall_us(void)
 {

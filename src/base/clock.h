@@ -8,6 +8,8 @@
 
 /* Milliseconds of a clock that never goes back; its zero means nothing. */
 uint64_t clock_mono_ms(void);
+/* The same clock in microseconds. */
+uint64_t clock_mono_us(void);
 /* Microseconds since 1970, UTC. May jump when the machine's clock is set. */
 int64_t clock_wall_us(void);
 

@@ -114,7 +114,7 @@ check_users(struct check *k)
 }
 
 static void
-check_listener(struct check *k, const struct endpoint *at)
+check_listener(struct check *k, const char *section, const struct endpoint *at)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
 	struct holder h;
@@ -122,16 +122,16 @@ check_listener(struct check *k, const struct endpoint *at)
 	int fd = -1;
 
 	endpoint_format(at, shown);
-	if (listener_bind(at, &fd, &e) == 0)
-		check_say(k, "ok", "[http] listen %s: free", shown);
+	if (listener_bind(at, section, &fd, &e) == 0)
+		check_say(k, "ok", "[%s] listen %s: free", section, shown);
 	else if (e.code == EADDRINUSE && holder_find(at, &h) == 0 &&
 		 strcmp(h.name, "postal-tracker") == 0)
 		check_say(k, "ok",
-		    "[http] listen %s: served by postal-tracker "
+		    "[%s] listen %s: served by postal-tracker "
 		    "(pid %d)",
-		    shown, (int)h.pid);
+		    section, shown, (int)h.pid);
 	else
-		check_say(k, "FAIL", "[http] listen %s", e.text);
+		check_say(k, "FAIL", "[%s] listen %s", section, e.text);
 	fd_close(&fd);
 }
 
@@ -143,7 +143,43 @@ check_listeners(struct check *k)
 	if (listen->n == 0)
 		check_say(k, "FAIL", "[http] listen names no address");
 	for (size_t i = 0; i < listen->n; i++)
-		check_listener(k, &listen->list[i]);
+		check_listener(k, "http", &listen->list[i]);
+}
+
+/* Loopback, private and link-local networks: who is there was let in. */
+static bool
+is_private(const struct addr *a)
+{
+	static const char *const texts[] = {"127.0.0.0/8", "10.0.0.0/8",
+	    "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128",
+	    "fc00::/7", "fe80::/10"};
+	struct network n;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+		if (network_parse(span_of(texts[i]), &n, &e) == 0 &&
+		    network_contains(&n, a))
+			return true;
+	return false;
+}
+
+static void
+check_admin(struct check *k)
+{
+	const struct config_endpoints *listen = &k->config->admin.listen;
+	char shown[ENDPOINT_TEXT_SIZE];
+
+	for (size_t i = 0; i < listen->n; i++) {
+		check_listener(k, "admin", &listen->list[i]);
+		if (is_private(&listen->list[i].addr))
+			continue;
+		endpoint_format(&listen->list[i], shown);
+		check_say(k, "warn",
+		    "[admin] listen %s: a public address; whoever reaches it "
+		    "reads the numbers and asks for tracking domains; use "
+		    "127.0.0.1, or a firewall",
+		    shown);
+	}
 }
 
 static void
@@ -267,6 +303,7 @@ static void (*const checks[])(struct check *k) = {
     check_kernel,
     check_users,
     check_listeners,
+    check_admin,
     check_spool,
     check_mysql,
     check_daemon,

@@ -280,9 +280,9 @@ const struct config_directive config_directives[] = {
 
     {"admin", "listen", CONFIG_ENDPOINTS, offsetof(struct config, admin.listen),
 	0, CONFIG_LISTEN_MAX, NULL, "127.0.0.1:9092",
-	"Where /health, /ready and /metrics are answered; empty means "
-	"nowhere.",
-	false},
+	"Where /health, /ready, /metrics and /tls-permission are answered, "
+	"for those who watch; empty means nowhere.",
+	true},
 
     {"log", "level", CONFIG_CHOICE, offsetof(struct config, log.level), 0, 0,
 	level_names, "info", "The least important records that are logged.",

@@ -1,8 +1,8 @@
 /*
  * reply.c - the answers, and how they look on the wire
  *
- * Pure; run by the web worker. To add an answer: a value in reply.h and a row
- * here. A reply is at most six parts: head, date, location, connection, body.
+ * Pure; run by web worker and admin. To add an answer: a value in reply.h and
+ * a row here. A reply is at most six parts: head, date, location, connection, body.
  */
 #include "http/reply.h"
 
@@ -121,6 +121,12 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"Content-Type: text/html; charset=utf-8\r\n" NO_STORE
 	"Retry-After: 2\r\n",
 	try_again},
+    [HTTP_REPLY_FINE] = {200, "OK", TEXT NO_STORE, NULL},
+    [HTTP_REPLY_METRICS] = {200, "OK",
+	"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" NO_STORE,
+	NULL},
+    [HTTP_REPLY_NOT_FOUND] = {404, "Not Found", TEXT NO_STORE, NULL},
+    [HTTP_REPLY_NOT_READY] = {503, "Service Unavailable", TEXT NO_STORE, NULL},
     [HTTP_REPLY_BAD_REQUEST] = {400, "Bad Request", TEXT NO_STORE,
 	"Bad Request"},
     [HTTP_REPLY_METHOD_NOT_ALLOWED] = {405, "Method Not Allowed",
@@ -137,6 +143,13 @@ static const struct row rows[HTTP_REPLY_N] = {
 	"HTTP Version Not Supported"},
 };
 
+/* The body is what the caller has. */
+static bool
+is_given(enum http_reply reply)
+{
+	return rows[reply].body == NULL && reply != HTTP_REPLY_PICTURE;
+}
+
 void
 http_replies_init(struct http_replies *all)
 {
@@ -149,8 +162,8 @@ http_replies_init(struct http_replies *all)
 		t->body = row->body == NULL
 			      ? (struct span){picture, sizeof(picture)}
 			      : span_of(row->body);
-		/* That of a challenge is known when it is answered. */
-		if (i != HTTP_REPLY_CHALLENGE)
+		/* What is given is known when it is answered. */
+		if (!is_given((enum http_reply)i))
 			(void)snprintf(length, sizeof(length),
 			    "Content-Length: %zu\r\n", t->body.len);
 		n = snprintf(t->head, sizeof(t->head),
@@ -204,7 +217,8 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 	static const char length[] = "\r\nContent-Length: ";
 	const struct http_reply_text *t = &all->of[reply];
 	struct span end = connection(o->keep_alive, o->minor);
-	struct span body = reply == HTTP_REPLY_CHALLENGE ? o->content : t->body;
+	bool given = is_given(reply);
+	struct span body = given ? o->content : t->body;
 	int n = 0;
 
 	put(&parts[n++], t->head, t->head_len);
@@ -213,7 +227,7 @@ http_reply_render(const struct http_replies *all, enum http_reply reply,
 		put(&parts[n++], location, sizeof(location) - 1);
 		put(&parts[n++], o->location.p, o->location.len);
 	}
-	if (reply == HTTP_REPLY_CHALLENGE) {
+	if (given) {
 		put(&parts[n++], length, sizeof(length) - 1);
 		(void)snprintf(o->length, sizeof(o->length), "%zu", body.len);
 		put(&parts[n++], o->length, strlen(o->length));

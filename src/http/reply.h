@@ -3,7 +3,7 @@
  *
  * Pure: a reply is a list of borrowed parts for one writev. All heads are
  * rendered once when a worker starts; only the date, the connection header,
- * a redirect's Location and the content of a challenge vary.
+ * a redirect's Location and a content that the caller has vary.
  */
 #ifndef HTTP_REPLY_H
 #define HTTP_REPLY_H
@@ -25,7 +25,12 @@ enum http_reply {
 	HTTP_REPLY_CHALLENGE,	   /* 200, needs a content */
 	HTTP_REPLY_NO_CHALLENGE,   /* 404 Verification not found */
 	HTTP_REPLY_UNAVAILABLE,	   /* 503, Retry-After, page that tries again */
-	HTTP_REPLY_BAD_REQUEST,	   /* 400 */
+	/* Of the admin listener; each needs a content. */
+	HTTP_REPLY_FINE,	       /* 200, a line */
+	HTTP_REPLY_METRICS,	       /* 200, Prometheus' text format */
+	HTTP_REPLY_NOT_FOUND,	       /* 404, a line */
+	HTTP_REPLY_NOT_READY,	       /* 503, a line */
+	HTTP_REPLY_BAD_REQUEST,	       /* 400 */
 	HTTP_REPLY_METHOD_NOT_ALLOWED, /* 405, Allow */
 	HTTP_REPLY_TIMEOUT,	       /* 408 */
 	HTTP_REPLY_TARGET_TOO_LONG,    /* 414 */
@@ -41,7 +46,7 @@ enum http_reply {
 
 struct http_reply_options {
 	struct span location; /* of a redirect; from http_location_encode */
-	struct span content;  /* of a challenge: its body */
+	struct span content;  /* of a reply that needs one: its body */
 	char length[12];      /* of content; filled in here */
 	bool head;	      /* the request was HEAD: no body */
 	bool keep_alive;      /* the connection stays open */

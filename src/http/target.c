@@ -1,7 +1,7 @@
 /*
  * target.c - what a request target asks for: the token decoder
  *
- * Pure; run by the web worker on what strangers send. Source: the routes of
+ * Pure; run by the web worker on what strangers send, and by admin. Source: the routes of
  * Postal's tracking server, reproduced; see tests/unit/http_target_test.c for
  * every known case.
  */
@@ -37,10 +37,8 @@ take_word(struct span *s, struct span *word)
 	return true;
 }
 
-/* The raw path: without query, and without scheme and authority when the
- * target is in absolute form. */
-static struct span
-path_of(struct span target)
+struct span
+http_target_path(struct span target, struct span *query)
 {
 	static const char *const schemes[] = {"http://", "https://"};
 	const uint8_t *end;
@@ -61,9 +59,15 @@ path_of(struct span target)
 		}
 		break;
 	}
+	if (query != NULL)
+		*query = (struct span){NULL, 0};
 	end = target.len == 0 ? NULL : memchr(target.p, '?', target.len);
-	if (end != NULL)
-		target.len = (size_t)(end - target.p);
+	if (end == NULL)
+		return target;
+	if (query != NULL)
+		*query = (struct span){
+		    end + 1, target.len - (size_t)(end - target.p) - 1};
+	target.len = (size_t)(end - target.p);
 	return target;
 }
 
@@ -86,7 +90,7 @@ http_target_decode(struct span target)
 {
 	struct http_target t = {.route = HTTP_ROUTE_OTHER};
 	const struct span challenges = span_of("/.well-known/acme-challenge/");
-	struct span rest = path_of(target), first, second;
+	struct span rest = http_target_path(target, NULL), first, second;
 
 	if (span_equal(rest, span_of("/robots.txt"))) {
 		t.route = HTTP_ROUTE_ROBOTS;

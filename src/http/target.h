@@ -31,6 +31,10 @@ struct http_target {
 /* The longest token of an ACME challenge that is looked for. */
 #define HTTP_CHALLENGE_TOKEN_MAX 128
 
+/* The raw path: without scheme and authority, and without the query, which is
+ * what stands behind the first "?"; *query (may be NULL): it, or empty. */
+struct span http_target_path(struct span target, struct span *query);
+
 /* Origin form ("/a/b?c") or absolute form ("http://host/a/b?c"); whatever
  * else is HTTP_ROUTE_OTHER. Never fails. */
 struct http_target http_target_decode(struct span target);

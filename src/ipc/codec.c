@@ -212,6 +212,7 @@ union any_row {
 	struct ipc_domain_row domain_row;
 	struct ipc_replica_row replica_row;
 	struct ipc_known_link_row known_link_row;
+	struct ipc_commit_row commit_row;
 };
 
 static void

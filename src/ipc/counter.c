@@ -6,6 +6,7 @@
 #include "ipc/counter.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 struct row {
 	const char *name;
@@ -69,6 +70,44 @@ static const struct row rows[COUNTER_N] = {
 	"Handshakes that took too long."},
 };
 
+/* Counters that are kinds of one thing, and what tells them apart; a counter
+ * that is not here is a metric of its own. */
+enum group { ALONE, ANSWERS, TLS_FAILED };
+
+static const struct {
+	const char *metric;
+	const char *help;
+	const char *label;
+} groups[] = {
+    [ANSWERS] = {"answers_total", "Answers to requests, by kind.", "kind"},
+    [TLS_FAILED] = {"tls_handshakes_failed_total",
+	"TLS handshakes that came to nothing, by reason.", "reason"},
+};
+
+static const struct {
+	enum group group;
+	const char *value;
+} kinds[COUNTER_N] = {
+    [COUNTER_REQUESTS_REFUSED] = {ANSWERS, "refused"},
+    [COUNTER_REQUESTS_TIMED_OUT] = {ANSWERS, "timed_out"},
+    [COUNTER_OPENS] = {ANSWERS, "open"},
+    [COUNTER_CLICKS] = {ANSWERS, "click"},
+    [COUNTER_UNKNOWN_SERVERS] = {ANSWERS, "unknown_server"},
+    [COUNTER_UNKNOWN_LINKS] = {ANSWERS, "unknown_link"},
+    [COUNTER_UNAVAILABLE] = {ANSWERS, "unavailable"},
+    [COUNTER_TLS_FAILED_CLIENT_ALERT] = {TLS_FAILED, "client_alert"},
+    [COUNTER_TLS_FAILED_CLOSED] = {TLS_FAILED, "closed"},
+    [COUNTER_TLS_FAILED_NOT_TLS] = {TLS_FAILED, "not_tls"},
+    [COUNTER_TLS_FAILED_VERSION] = {TLS_FAILED, "version"},
+    [COUNTER_TLS_FAILED_SUITE] = {TLS_FAILED, "suite"},
+    [COUNTER_TLS_FAILED_NAME] = {TLS_FAILED, "name"},
+    [COUNTER_TLS_FAILED_PROTOCOL] = {TLS_FAILED, "protocol"},
+    [COUNTER_TLS_FAILED_BROKEN] = {TLS_FAILED, "broken"},
+    [COUNTER_TLS_FAILED_SIGNATURE] = {TLS_FAILED, "signature"},
+    [COUNTER_TLS_FAILED_INTERNAL] = {TLS_FAILED, "internal"},
+    [COUNTER_TLS_FAILED_TIMEOUT] = {TLS_FAILED, "timeout"},
+};
+
 const char *
 counter_name(enum counter c)
 {
@@ -81,4 +120,18 @@ counter_help(enum counter c)
 {
 	assert(c < COUNTER_N);
 	return rows[c].help;
+}
+
+struct counter_series
+counter_series(enum counter c)
+{
+	enum group group;
+
+	assert(c < COUNTER_N);
+	group = kinds[c].group;
+	if (group == ALONE)
+		return (struct counter_series){
+		    rows[c].name, rows[c].help, NULL, NULL};
+	return (struct counter_series){groups[group].metric, groups[group].help,
+	    groups[group].label, kinds[c].value};
 }

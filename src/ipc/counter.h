@@ -2,7 +2,7 @@
  * counter.h - the numbers that web workers count
  *
  * To add one: a line here, a line in the table of counter.c, and count it
- * where it happens. It then shows in `status` by itself.
+ * where it happens. It then shows in `status` and /metrics by itself.
  */
 #ifndef IPC_COUNTER_H
 #define IPC_COUNTER_H
@@ -44,5 +44,15 @@ enum counter {
 /* "requests_total": the name in `status --json`, one line of help. */
 const char *counter_name(enum counter c);
 const char *counter_help(enum counter c);
+
+/* As /metrics shows it: counters that are kinds of one thing are one metric
+ * whose label tells them apart. */
+struct counter_series {
+	const char *metric; /* the name of a lone counter, or of its group */
+	const char *help;   /* of the metric */
+	const char *label;  /* "reason"; NULL: a lone counter */
+	const char *value;  /* "timeout" */
+};
+struct counter_series counter_series(enum counter c);
 
 #endif

@@ -16,7 +16,7 @@ const struct ipc_record ipc_network_record = {
     network_fields, ARRAY_LENGTH(network_fields), sizeof(struct ipc_network)};
 
 static const struct ipc_field role_row_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_KEEPER, NULL},
+    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_ADMIN, NULL},
     {"index", IPC_U16, offsetof(struct ipc_role_row, index), 0, UINT16_MAX,
 	NULL},
     {"pid", IPC_U32, offsetof(struct ipc_role_row, pid), 0, UINT32_MAX, NULL},
@@ -182,7 +182,7 @@ const struct ipc_record ipc_store_settings_body = {store_settings_fields,
     ARRAY_LENGTH(store_settings_fields), sizeof(struct ipc_store_settings)};
 
 static const struct ipc_field channel_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_KEEPER,
+    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_ADMIN,
 	NULL},
     {"index", IPC_U16, offsetof(struct ipc_channel_offer, index), 0, UINT16_MAX,
 	NULL},

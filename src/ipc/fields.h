@@ -59,5 +59,10 @@ extern const struct ipc_record ipc_challenge_body;
 extern const struct ipc_record ipc_challenged_body;
 extern const struct ipc_record ipc_domains_get_body;
 extern const struct ipc_record ipc_domains_body;
+extern const struct ipc_record ipc_admin_settings_body;
+extern const struct ipc_record ipc_commits_get_body;
+extern const struct ipc_record ipc_commits_body;
+extern const struct ipc_record ipc_permission_get_body;
+extern const struct ipc_record ipc_permission_body;
 
 #endif

@@ -11,7 +11,7 @@
 #include "base/array.h"
 #include "ipc/fields.h"
 
-#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_KEEPER)
+#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN)
 
 /* type, name, from, to, least, most, descriptors, fields */
 static const struct ipc_message messages[] = {
@@ -43,9 +43,9 @@ static const struct ipc_message messages[] = {
 	&ipc_hello_body},
     {IPC_REFUSAL, "REFUSAL", IPC_STORE, IPC_FORWARDER | IPC_TOOL, 5, 1028, 0,
 	&ipc_refusal_body},
-    {IPC_STATUS_GET, "STATUS_GET", IPC_TOOL, IPC_STORE, 2, 2, 0,
+    {IPC_STATUS_GET, "STATUS_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 2, 2, 0,
 	&ipc_status_get_body},
-    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL, 240, 38709, 0,
+    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 240, 38709, 0,
 	&ipc_status_body},
     {IPC_LINK_ADD, "LINK_ADD", IPC_TOOL, IPC_STORE, 8, 66051, 0,
 	&ipc_link_add_body},
@@ -111,6 +111,16 @@ static const struct ipc_message messages[] = {
 	&ipc_domains_get_body},
     {IPC_DOMAINS, "DOMAINS", IPC_STORE, IPC_TOOL, 4, IPC_RECORD_MAX, 0,
 	&ipc_domains_body},
+    {IPC_ADMIN_SETTINGS, "ADMIN_SETTINGS", IPC_MONITOR, IPC_ADMIN, 4, 4, 0,
+	&ipc_admin_settings_body},
+    {IPC_COMMITS_GET, "COMMITS_GET", IPC_ADMIN, IPC_STORE, 2, 2, 0,
+	&ipc_commits_get_body},
+    {IPC_COMMITS, "COMMITS", IPC_STORE, IPC_ADMIN, 12, 524, 0,
+	&ipc_commits_body},
+    {IPC_PERMISSION_GET, "PERMISSION_GET", IPC_ADMIN, IPC_STORE, 4, 256, 0,
+	&ipc_permission_get_body},
+    {IPC_PERMISSION, "PERMISSION", IPC_STORE, IPC_ADMIN, 3, 3, 0,
+	&ipc_permission_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

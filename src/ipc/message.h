@@ -80,6 +80,11 @@ enum ipc_type {
 	IPC_CHALLENGED,
 	IPC_DOMAINS_GET,
 	IPC_DOMAINS,
+	IPC_ADMIN_SETTINGS,
+	IPC_COMMITS_GET,
+	IPC_COMMITS,
+	IPC_PERMISSION_GET,
+	IPC_PERMISSION,
 	IPC_TYPE_END,
 };
 
@@ -87,7 +92,7 @@ enum ipc_type {
 #define IPC_RECORD_MAX 131072
 #define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 3
+#define IPC_VERSION 4
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535
@@ -172,8 +177,7 @@ struct ipc_store_settings {
 	uint8_t log_level;
 };
 
-/* monitor to web, store and keeper, with one descriptor: a channel to this
- * peer. */
+/* monitor to any role, with one descriptor: a channel to this peer. */
 struct ipc_channel_offer {
 	uint8_t role; /* enum ipc_role */
 	uint16_t index;
@@ -212,7 +216,7 @@ enum ipc_breach {
 	IPC_BREACH_END,
 };
 
-/* monitor to the store once a second; the store to `status`. */
+/* monitor to the store once a second; the store to `status` and to admin. */
 struct ipc_role_row {
 	uint8_t role;
 	uint16_t index;
@@ -263,6 +267,7 @@ struct ipc_event {
 #include "ipc/message_forwarder.h"
 #include "ipc/message_tls.h"
 #include "ipc/message_acme.h"
+#include "ipc/message_admin.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -447,6 +452,11 @@ union ipc_body {
 	struct ipc_challenged challenged;
 	struct ipc_domains_get domains_get;
 	struct ipc_domains domains;
+	struct ipc_admin_settings admin_settings;
+	struct ipc_commits_get commits_get;
+	struct ipc_commits commits;
+	struct ipc_permission_get permission_get;
+	struct ipc_permission permission;
 };
 
 enum ipc_field_kind {
@@ -502,6 +512,7 @@ extern const struct ipc_record ipc_aside_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
+extern const struct ipc_record ipc_commit_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

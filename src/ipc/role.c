@@ -19,6 +19,7 @@ static const struct {
     {IPC_FORWARDER, "forwarder"},
     {IPC_TOOL, "tool"},
     {IPC_KEEPER, "keeper"},
+    {IPC_ADMIN, "admin"},
 };
 
 const char *

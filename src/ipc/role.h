@@ -12,6 +12,7 @@ enum ipc_role {
 	IPC_FORWARDER = 1 << 3,
 	IPC_TOOL = 1 << 4, /* the commands that people type */
 	IPC_KEEPER = 1 << 5,
+	IPC_ADMIN = 1 << 6,
 };
 
 /* "web"; "unknown" for what is none. */

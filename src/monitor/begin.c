@@ -42,16 +42,16 @@ spawn_web(struct child *c, struct err *e)
 	    .settings_type = IPC_WEB_SETTINGS,
 	    .settings = &settings,
 	    .fds = fds,
-	    .n_fds = 3 + m->listeners.n};
+	    .n_fds = 3 + m->listeners.n_web};
 
-	for (size_t i = 0; i < m->listeners.n; i++)
+	for (size_t i = 0; i < m->listeners.n_web; i++)
 		fds[3 + i] = m->listeners.list[i].fd;
 	settings.index = c->index;
 	settings.k0 = m->shared_key[0];
 	settings.k1 = m->shared_key[1];
 	settings.s0 = m->sessions_key[0];
 	settings.s1 = m->sessions_key[1];
-	settings.n_listeners = (uint16_t)m->listeners.n;
+	settings.n_listeners = (uint16_t)m->listeners.n_web;
 	settings.n_https = (uint16_t)m->listeners.n_https;
 	c->https = settings.n_https > 0;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
@@ -89,12 +89,34 @@ spawn_keeper(struct child *c, struct err *e)
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }
 
+/* A user that owns nothing, as a web worker. */
+static int
+spawn_admin(struct child *c, struct err *e)
+{
+	struct monitor *m = c->monitor;
+	const struct listeners *l = &m->listeners;
+	struct ipc_admin_settings settings = {(uint16_t)(l->n - l->n_web)};
+	int fds[1 + CONFIG_LISTEN_MAX] = {m->empty_fd};
+	struct spawn s = {.role = IPC_ADMIN,
+	    .params = params_of(c, &m->users.web),
+	    .settings_type = IPC_ADMIN_SETTINGS,
+	    .settings = &settings,
+	    .fds = fds,
+	    .n_fds = 1u + settings.n_listeners};
+
+	for (size_t i = l->n_web; i < l->n; i++)
+		fds[1 + i - l->n_web] = l->list[i].fd;
+	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
+}
+
 int
 child_spawn(struct child *c, struct err *e)
 {
 	switch (c->role) {
 	case IPC_WEB:
 		return spawn_web(c, e);
+	case IPC_ADMIN:
+		return spawn_admin(c, e);
 	case IPC_KEEPER:
 		return spawn_keeper(c, e);
 	default:
@@ -105,36 +127,38 @@ child_spawn(struct child *c, struct err *e)
 /* --- channels between roles -------------------------------------------- */
 
 void
-connect_worker(struct child *web, struct child *other)
+connect_worker(struct child *asker, struct child *other)
 {
 	struct ipc_channel_offer to_other = {
-	    IPC_WEB, web->index, web->instance};
-	struct ipc_channel_offer to_web = {
+	    (uint8_t)asker->role, asker->index, asker->instance};
+	struct ipc_channel_offer to_asker = {
 	    (uint8_t)other->role, other->index, other->instance};
 	struct err e;
 	int pair[2];
 
-	if (web->channel.fd < 0 || other->channel.fd < 0)
+	if (asker->channel.fd < 0 || other->channel.fd < 0)
 		return;
 	/* HTTPS was turned on while it was running: it has no use for it. */
-	if (other->role == IPC_KEEPER && !web->https)
+	if (other->role == IPC_KEEPER && !asker->https)
 		return;
 	if (fd_seqpacket_pair(pair, &e) != 0) {
-		log_err(
-		    "channel role=web[%u] error=\"%s\"", web->index, e.text);
+		log_err("channel role=%s[%u] error=\"%s\"",
+		    ipc_role_name(asker->role), asker->index, e.text);
 		return;
 	}
 	child_send(other, IPC_CHANNEL, &to_other, pair[0]);
-	child_send(web, IPC_CHANNEL, &to_web, pair[1]);
+	child_send(asker, IPC_CHANNEL, &to_asker, pair[1]);
 	fd_close(&pair[0]);
 	fd_close(&pair[1]);
 }
 
 /* A keeper comes into it when it has all keys; see pairs.c. */
 static bool
-may_meet(const struct child *web, const struct child *other)
+may_meet(const struct child *asker, const struct child *other)
 {
-	return web->role == IPC_WEB &&
+	if (asker->role == IPC_ADMIN)
+		return other->role == IPC_STORE;
+	return asker->role == IPC_WEB &&
 	       (other->role == IPC_STORE ||
 		   (other->role == IPC_KEEPER && other->pairs.connected));
 }

@@ -93,7 +93,7 @@ on_replace(struct child *accuser, const union ipc_body *body)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *c = &m->children[i];
 
-		if (c->pid == 0 || c->role != IPC_WEB ||
+		if (c->pid == 0 || (c->role & RENEWED_ROLES) == 0 ||
 		    c->instance != body->replace.instance)
 			continue;
 		log_err("replace role=%s[%u] pid=%d reason=\"it sent the %s "
@@ -158,6 +158,13 @@ bool
 child_is_running(const struct child *c)
 {
 	return c->state == CHILD_STARTING || c->state == CHILD_READY;
+}
+
+bool
+child_is_old(const struct child *c)
+{
+	return (c->role & RENEWED_ROLES) != 0 &&
+	       c->generation != c->monitor->generation;
 }
 
 bool
@@ -359,7 +366,7 @@ children_due(struct monitor *m)
 }
 
 size_t
-children_count(const struct monitor *m, unsigned int role,
+children_count(const struct monitor *m, unsigned int roles,
     enum child_state least, enum child_state most)
 {
 	size_t n = 0;
@@ -368,7 +375,7 @@ children_count(const struct monitor *m, unsigned int role,
 		const struct child *c = &m->children[i];
 
 		if (c->state >= least && c->state <= most &&
-		    (role == 0 || c->role == role))
+		    (roles == 0 || (c->role & roles) != 0))
 			n++;
 	}
 	return n;

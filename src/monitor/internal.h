@@ -15,6 +15,9 @@
 
 #define CHILDREN_MAX 256
 
+/* What each reload starts anew; the old ones stop when the new ones serve. */
+#define RENEWED_ROLES (IPC_WEB | IPC_ADMIN)
+
 struct monitor;
 
 enum child_state {
@@ -33,7 +36,7 @@ struct child {
 	enum child_state state;
 	enum ipc_role role;
 	uint16_t index;
-	unsigned int generation; /* of web workers; counts reloads */
+	unsigned int generation; /* of web and admin; counts reloads */
 	bool https; /* a web worker that was started with ports of HTTPS */
 	pid_t pid;
 	uint64_t instance; /* this one process */
@@ -101,10 +104,12 @@ bool child_ended(struct monitor *m, pid_t pid, int status);
 /* Restarts and kills what is due. Returns when something is due next; 0:
  * nothing. */
 uint64_t children_due(struct monitor *m);
-/* How many slots of a role (0: any) are in one of these states. */
-size_t children_count(const struct monitor *m, unsigned int role,
+/* How many slots of these roles (0: any) are in one of these states. */
+size_t children_count(const struct monitor *m, unsigned int roles,
     enum child_state least, enum child_state most);
 bool child_is_running(const struct child *c);
+/* Of the roles that each reload starts anew, one of an earlier reload. */
+bool child_is_old(const struct child *c);
 /* A web worker that runs and is not told to finish. */
 bool child_is_worker(const struct child *c);
 /* Sends a message to a role that runs. */
@@ -116,8 +121,9 @@ void child_send(struct child *c, enum ipc_type type, const void *body, int fd);
 int child_spawn(struct child *c, struct err *e);
 /* Channels to those that run already. */
 void connect_started(struct child *started);
-/* A fresh channel between a web worker and a store or keeper. */
-void connect_worker(struct child *web, struct child *other);
+/* A fresh channel between one that asks (a web worker, admin) and the store or
+ * keeper that answers. */
+void connect_worker(struct child *asker, struct child *other);
 
 /* monitor.c */
 
@@ -131,6 +137,8 @@ void monitor_give_up(struct monitor *m, int exit_code);
 void monitor_reload(struct monitor *m);
 /* The web workers of this generation: slots and shared memory. */
 int monitor_new_workers(struct monitor *m, struct err *e);
+/* The admin role, when it has something to listen on. */
+int monitor_new_admin(struct monitor *m, struct err *e);
 /* As many keepers as the configuration wants: starts and stops. */
 int monitor_set_keepers(struct monitor *m, struct err *e);
 

@@ -1,5 +1,5 @@
 /*
- * listen.c - the sockets that visitors connect to
+ * listen.c - the sockets that visitors, and who watches us, connect to
  *
  * Runs in the monitor, which binds and never reads a byte from them, and in
  * `check`.
@@ -38,7 +38,7 @@ listeners_clear(struct listeners *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		fd_close(&l->list[i].fd);
-	l->n = l->n_https = 0;
+	l->n = l->n_web = l->n_https = 0;
 }
 
 static int
@@ -99,7 +99,8 @@ listeners_inherit(struct listeners *l, struct err *e)
 }
 
 static int
-explain_taken(const struct endpoint *at, const char *shown, struct err *e)
+explain_taken(const struct endpoint *at, const char *section, const char *shown,
+    struct err *e)
 {
 	char held_at[ENDPOINT_TEXT_SIZE];
 	struct holder h;
@@ -117,17 +118,18 @@ explain_taken(const struct endpoint *at, const char *shown, struct err *e)
 		    shown, held_at);
 	return err_set(e,
 	    "%s: the port is taken: %s (pid %d) listens on %s; stop it, make "
-	    "it listen on its own address only, or choose another [http] "
+	    "it listen on its own address only, or choose another [%s] "
 	    "listen",
-	    shown, h.name, (int)h.pid, held_at);
+	    shown, h.name, (int)h.pid, held_at, section);
 }
 
 static int
-explain(const struct endpoint *at, const char *shown, struct err *e)
+explain(const struct endpoint *at, const char *section, const char *shown,
+    struct err *e)
 {
 	switch (errno) {
 	case EADDRINUSE:
-		(void)explain_taken(at, shown, e);
+		(void)explain_taken(at, section, shown, e);
 		e->code = EADDRINUSE;
 		return -1;
 	case EACCES:
@@ -148,8 +150,8 @@ explain(const struct endpoint *at, const char *shown, struct err *e)
 	case EAFNOSUPPORT:
 		(void)err_set(e,
 		    "%s: this machine has no IPv6; take the address out of "
-		    "[http] listen",
-		    shown);
+		    "[%s] listen",
+		    shown, section);
 		e->code = EAFNOSUPPORT;
 		return -1;
 	default:
@@ -158,7 +160,8 @@ explain(const struct endpoint *at, const char *shown, struct err *e)
 }
 
 int
-listener_bind(const struct endpoint *at, int *fd, struct err *e)
+listener_bind(
+    const struct endpoint *at, const char *section, int *fd, struct err *e)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
 	struct sockaddr_storage sa;
@@ -169,13 +172,13 @@ listener_bind(const struct endpoint *at, int *fd, struct err *e)
 	*fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    IPPROTO_TCP);
 	if (*fd < 0)
-		return explain(at, shown, e);
+		return explain(at, section, shown, e);
 	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    (sa.ss_family == AF_INET6 &&
 		setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) !=
 		    0) ||
 	    bind(*fd, (const struct sockaddr *)&sa, len) != 0) {
-		(void)explain(at, shown, e);
+		(void)explain(at, section, shown, e);
 		fd_close(fd);
 		return -1;
 	}
@@ -196,12 +199,13 @@ held_by_tracker(const struct endpoint *at)
 }
 
 static int
-open_one(const struct endpoint *at, struct listener *out, struct err *e)
+open_one(const struct endpoint *at, const char *section, struct listener *out,
+    struct err *e)
 {
 	uint64_t until = clock_mono_ms() + ENDING_WAIT_MS;
 	char shown[ENDPOINT_TEXT_SIZE];
 
-	while (listener_bind(at, &out->fd, e) != 0) {
+	while (listener_bind(at, section, &out->fd, e) != 0) {
 		if (e->code != EADDRINUSE || clock_mono_ms() >= until ||
 		    !held_by_tracker(at))
 			return -1;
@@ -209,7 +213,7 @@ open_one(const struct endpoint *at, struct listener *out, struct err *e)
 	}
 	if (listen(out->fd, BACKLOG) != 0) {
 		endpoint_format(at, shown);
-		(void)explain(at, shown, e);
+		(void)explain(at, section, shown, e);
 		fd_close(&out->fd);
 		return -1;
 	}
@@ -239,31 +243,45 @@ find_fitting(const struct listeners *l, const struct endpoint *wanted)
 	return NULL;
 }
 
-static bool
-names(const struct config_endpoints *wanted, const struct listener *have)
+/* What the endpoints of listeners are named by, in the order of the list. */
+#define WANTED_LISTS 3
+struct wanted {
+	const char *section;
+	const struct config_endpoints *at;
+};
+
+static void
+wanted_of(const struct config *c, struct wanted wanted[WANTED_LISTS])
 {
-	for (size_t i = 0; i < wanted->n; i++)
-		if (fits(have, &wanted->list[i]))
-			return true;
+	wanted[0] = (struct wanted){"http", &c->http.listen};
+	wanted[1] = (struct wanted){"https", &c->https.listen};
+	wanted[2] = (struct wanted){"admin", &c->admin.listen};
+}
+
+static bool
+names(const struct wanted wanted[WANTED_LISTS], const struct listener *have)
+{
+	for (size_t i = 0; i < WANTED_LISTS; i++)
+		for (size_t j = 0; j < wanted[i].at->n; j++)
+			if (fits(have, &wanted[i].at->list[j]))
+				return true;
 	return false;
 }
 
 static int
 refuse_unnamed(const struct listeners *have,
-    const struct config_endpoints *http, const struct config_endpoints *https,
-    struct err *e)
+    const struct wanted wanted[WANTED_LISTS], struct err *e)
 {
 	for (size_t i = 0; i < have->n; i++) {
 		char shown[ENDPOINT_TEXT_SIZE];
 
-		if (!have->list[i].inherited || names(http, &have->list[i]) ||
-		    names(https, &have->list[i]))
+		if (!have->list[i].inherited || names(wanted, &have->list[i]))
 			continue;
 		endpoint_format(&have->list[i].at, shown);
 		return err_set(e,
-		    "systemd passes a socket for %s that neither [http] listen "
-		    "nor [https] listen names; add it there or take it out of "
-		    "the .socket unit",
+		    "systemd passes a socket for %s that neither [http] "
+		    "listen, [https] listen nor [admin] listen names; add it "
+		    "there or take it out of the .socket unit",
 		    shown);
 	}
 	return 0;
@@ -271,13 +289,16 @@ refuse_unnamed(const struct listeners *have,
 
 /* That none is named twice was seen to when the configuration was read. */
 static int
-refuse_too_many(const struct config_endpoints *http,
-    const struct config_endpoints *https, struct err *e)
+refuse_too_many(const struct wanted wanted[WANTED_LISTS], struct err *e)
 {
-	if (http->n + https->n > CONFIG_LISTEN_MAX)
+	size_t n = 0;
+
+	for (size_t i = 0; i < WANTED_LISTS; i++)
+		n += wanted[i].at->n;
+	if (n > CONFIG_LISTEN_MAX)
 		return err_set(e,
-		    "[http] listen and [https] listen together name more than "
-		    "%d addresses",
+		    "[http] listen, [https] listen and [admin] listen "
+		    "together name more than %d addresses",
 		    CONFIG_LISTEN_MAX);
 	return 0;
 }
@@ -285,7 +306,7 @@ refuse_too_many(const struct config_endpoints *http,
 /* One of `have`, or a new one, added to next. */
 static int
 take_or_open(struct listeners *have, const struct endpoint *at,
-    struct listeners *next, struct err *e)
+    const char *section, struct listeners *next, struct err *e)
 {
 	const struct listener *old = find_fitting(have, at);
 	struct listener *out = &next->list[next->n];
@@ -297,7 +318,7 @@ take_or_open(struct listeners *have, const struct endpoint *at,
 		out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
 		if (out->fd < 0)
 			return err_errno(e, "cannot keep a listener");
-	} else if (open_one(at, out, e) != 0) {
+	} else if (open_one(at, section, out, e) != 0) {
 		return -1;
 	}
 	next->n++;
@@ -309,23 +330,26 @@ take_or_open(struct listeners *have, const struct endpoint *at,
  * as it was; the duplicates refer to the same open sockets.
  */
 int
-listeners_open(struct listeners *have, const struct config_endpoints *http,
-    const struct config_endpoints *https, struct listeners *next, struct err *e)
+listeners_open(struct listeners *have, const struct config *c,
+    struct listeners *next, struct err *e)
 {
-	size_t n_http;
+	struct wanted wanted[WANTED_LISTS];
+	size_t ends[WANTED_LISTS] = {0};
 
 	listeners_init(next);
-	if (refuse_too_many(http, https, e) != 0 ||
-	    refuse_unnamed(have, http, https, e) != 0)
+	wanted_of(c, wanted);
+	if (refuse_too_many(wanted, e) != 0 ||
+	    refuse_unnamed(have, wanted, e) != 0)
 		return -1;
-	for (size_t i = 0; i < http->n; i++)
-		if (take_or_open(have, &http->list[i], next, e) != 0)
-			goto out;
-	n_http = next->n;
-	for (size_t i = 0; i < https->n; i++)
-		if (take_or_open(have, &https->list[i], next, e) != 0)
-			goto out;
-	next->n_https = next->n - n_http;
+	for (size_t i = 0; i < WANTED_LISTS; i++) {
+		for (size_t j = 0; j < wanted[i].at->n; j++)
+			if (take_or_open(have, &wanted[i].at->list[j],
+				wanted[i].section, next, e) != 0)
+				goto out;
+		ends[i] = next->n;
+	}
+	next->n_web = ends[1];
+	next->n_https = ends[1] - ends[0];
 	listeners_clear(have);
 	return 0;
 out:

@@ -1,5 +1,5 @@
 /*
- * listen.h - the sockets that visitors connect to
+ * listen.h - the sockets that visitors, and who watches us, connect to
  */
 #ifndef MONITOR_LISTEN_H
 #define MONITOR_LISTEN_H
@@ -17,8 +17,9 @@ struct listener {
 /* The monitor owns the descriptors; workers get duplicates. */
 struct listeners {
 	struct listener list[CONFIG_LISTEN_MAX];
-	size_t n;
-	size_t n_https; /* so many of the last ones speak TLS */
+	size_t n;	/* all, in the order HTTP, HTTPS, admin */
+	size_t n_web;	/* HTTP and HTTPS */
+	size_t n_https; /* of those, so many of the last ones */
 };
 
 void listeners_init(struct listeners *l);
@@ -33,18 +34,20 @@ int listeners_inherit(struct listeners *l, struct err *e);
 /*
  * Binds one socket without listening, as `check` does; explains a failure:
  * who holds the port, what a privileged port needs, that the address is not
- * on this machine. Owner: the caller closes the descriptor.
+ * on this machine. section: of the directive that names it, "http". Owner: the
+ * caller closes the descriptor.
  */
-int listener_bind(const struct endpoint *at, int *fd, struct err *e);
+int listener_bind(
+    const struct endpoint *at, const char *section, int *fd, struct err *e);
 
 /*
- * Makes `next` hold a listening socket for each wanted endpoint, those of
- * https last: one of `have` where it fits, else a new one; `have` is then empty. A socket of
- * systemd that nothing names is an error. On failure `have` is as before and
- * `next` empty. Waits up to 2 s for a port that an ending tracker holds.
+ * Makes `next` hold a listening socket for each endpoint of [http], [https]
+ * and [admin] listen: one of `have` where it fits, else a new one; `have` is
+ * then empty. A socket of systemd that nothing names is an error. On failure
+ * `have` is as before and `next` empty. Waits up to 2 s for a port that an
+ * ending tracker holds.
  */
-int listeners_open(struct listeners *have, const struct config_endpoints *http,
-    const struct config_endpoints *https, struct listeners *next,
-    struct err *e);
+int listeners_open(struct listeners *have, const struct config *c,
+    struct listeners *next, struct err *e);
 
 #endif

@@ -96,10 +96,19 @@ begin_ending(struct monitor *m, int signal_number)
 	m->end_by_ms = clock_mono_ms() + END_WITHIN_MS;
 	listeners_clear(&m->listeners);
 	stop_children(m, IPC_WEB, WEB_GRACE_MS);
+	stop_children(m, IPC_ADMIN, WEB_GRACE_MS);
 	go_on_ending(m);
 }
 
 /* --- what roles do ----------------------------------------------------- */
+
+static const char *
+what_for(const struct listeners *l, size_t i)
+{
+	if (i >= l->n_web)
+		return " for=admin";
+	return i + l->n_https >= l->n_web ? " tls=yes" : "";
+}
 
 static void
 say_serving(const struct monitor *m)
@@ -109,8 +118,7 @@ say_serving(const struct monitor *m)
 	for (size_t i = 0; i < m->listeners.n; i++) {
 		endpoint_format(&m->listeners.list[i].at, shown);
 		log_notice("listen address=%s%s%s", shown,
-		    i + m->listeners.n_https >= m->listeners.n ? " tls=yes"
-							       : "",
+		    what_for(&m->listeners, i),
 		    m->listeners.list[i].inherited ? " from=systemd" : "");
 	}
 	log_notice("serving workers=%u spool=%s", m->workers,
@@ -126,7 +134,7 @@ monitor_child_ready(struct child *c, bool degraded)
 		log_err("degraded role=%s[%u]: links redirect, but events are "
 			"not stored; see the lines before",
 		    ipc_role_name(c->role), c->index);
-	if (children_count(m, m->reloading ? IPC_WEB : 0, CHILD_WAITING,
+	if (children_count(m, m->reloading ? RENEWED_ROLES : 0, CHILD_WAITING,
 		CHILD_STARTING) > 0)
 		return;
 	if (m->phase == PHASE_STARTING) {
@@ -139,8 +147,7 @@ monitor_child_ready(struct child *c, bool degraded)
 		for (size_t i = 0; i < CHILDREN_MAX; i++) {
 			struct child *old = &m->children[i];
 
-			if (old->role == IPC_WEB &&
-			    old->generation != m->generation)
+			if (child_is_old(old))
 				child_stop(old,
 				    m->config.clients.header_timeout +
 					m->config.spool.max_wait + SECOND_MS);
@@ -351,12 +358,11 @@ open_listeners(struct monitor *m, struct err *e)
 {
 	struct listeners inherited = m->listeners;
 
-	if (listeners_open(&inherited, &m->config.http.listen,
-		&m->config.https.listen, &m->listeners, e) != 0) {
+	if (listeners_open(&inherited, &m->config, &m->listeners, e) != 0) {
 		listeners_clear(&inherited);
 		return -1;
 	}
-	if (m->listeners.n == 0)
+	if (m->listeners.n_web == 0)
 		return err_set(e, "neither [http] listen nor [https] listen "
 				  "names an address");
 	return 0;
@@ -380,7 +386,7 @@ start(struct monitor *m, struct err *e)
 	loop_wake_at(&m->loop, 1);
 	store = child_new(m, IPC_STORE, 0);
 	child_start(store);
-	if (monitor_set_keepers(m, e) != 0)
+	if (monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
 	return monitor_new_workers(m, e);
 }

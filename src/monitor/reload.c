@@ -1,5 +1,5 @@
 /*
- * reload.c - SIGHUP: a new configuration, new web workers, the same ports
+ * reload.c - SIGHUP: a new configuration, new workers, the same ports
  *
  * Runs in the monitor. Nothing changes until everything that the new
  * configuration needs is there; the old workers stop when the new ones serve.
@@ -92,6 +92,20 @@ monitor_new_workers(struct monitor *m, struct err *e)
 			return err_set(e, "too many workers");
 		child_start(c);
 	}
+	return 0;
+}
+
+int
+monitor_new_admin(struct monitor *m, struct err *e)
+{
+	struct child *c;
+
+	if (m->listeners.n == m->listeners.n_web)
+		return 0;
+	c = child_new(m, IPC_ADMIN, 0);
+	if (c == NULL)
+		return err_set(e, "too many roles for the admin listener");
+	child_start(c);
 	return 0;
 }
 
@@ -216,8 +230,7 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		place_open_challenges(new->https.acme_challenges, m->spool_fd,
 		    &challenges_fd, e) != 0))
 		return -1;
-	if (listeners_open(&m->listeners, &new->http.listen, &new->https.listen,
-		&next, e) != 0) {
+	if (listeners_open(&m->listeners, new, &next, e) != 0) {
 		fd_close(&challenges_fd);
 		return -1;
 	}
@@ -234,14 +247,14 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		if (c->role == IPC_STORE && c->pid != 0)
 			child_send(c, IPC_STORE_SETTINGS, &settings, -1);
 		/* One that waits for its restart is not needed any more. */
-		if (c->role == IPC_WEB && c->state == CHILD_WAITING)
+		if ((c->role & RENEWED_ROLES) != 0 && c->state == CHILD_WAITING)
 			c->state = CHILD_FREE;
 	}
 	if (other_challenges)
 		replace_store(m, challenges_fd);
 	m->generation++;
 	m->reloading = true;
-	if (monitor_set_keepers(m, e) != 0)
+	if (monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
 	return monitor_new_workers(m, e);
 }

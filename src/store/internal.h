@@ -19,6 +19,7 @@
 
 #define WORKERS_MAX 256
 #define TOOLS_MAX 32
+#define ADMINS_MAX 4
 #define ROLES_BYTES 32768
 /* Tokens of the servers of one batch; what does not fit is not noted. */
 #define BATCH_NAMES_SIZE 8192
@@ -49,6 +50,15 @@ struct tool {
 	uid_t uid;
 	pid_t pid;
 	bool greeted;
+};
+
+/* An admin role: the one that serves, and for a moment those before it. */
+struct admin {
+	struct loop_watch watch; /* first: the watch is the admin */
+	struct store *store;
+	struct ipc_channel channel;
+	uint16_t index;
+	uint64_t instance;
 };
 
 /* The one forwarder. */
@@ -97,6 +107,7 @@ struct store {
 	struct links_db links;
 	struct worker workers[WORKERS_MAX];
 	struct tool tools[TOOLS_MAX];
+	struct admin admins[ADMINS_MAX];
 	struct forwarder forwarder;
 	struct server_name *servers; /* ascending ids */
 	size_t n_servers, cap_servers;
@@ -246,5 +257,13 @@ enum database_result drain_list_asides(
 int tools_open(struct store *s, int fd, struct err *e);
 /* A channel whose peer is a tool: from store.sock or from the monitor. */
 void tool_add(struct store *s, int fd, uid_t uid, pid_t pid);
+/* All that is known of this daemon, as STATUS; to admin without the reasons of
+ * what is set aside. */
+enum ipc_result tool_send_status(struct store *s, const struct ipc_channel *to);
+
+/* admin.c */
+
+/* Takes a channel to an admin role that the monitor handed over. */
+void admin_add(struct store *s, const struct ipc_channel_offer *o, int fd);
 
 #endif

@@ -37,6 +37,7 @@ static const struct database_schema replica = {
 	      "CREATE TABLE domain (server_id INTEGER NOT NULL,"
 	      " name TEXT NOT NULL, dns_ok INTEGER NOT NULL,"
 	      " ssl INTEGER NOT NULL);"
+	      "CREATE INDEX domain_name ON domain (name COLLATE NOCASE);"
 	      "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
 	      " servers_known INTEGER NOT NULL, links INTEGER NOT NULL,"
 	      " domains INTEGER NOT NULL);"
@@ -84,6 +85,8 @@ static const char *const replica_texts[LINKS_STATEMENTS] = {
     [LINKS_EACH_DOMAIN] = "SELECT server_id, name, dns_ok, ssl FROM domain"
 			  " WHERE (name, server_id) > (?, ?)"
 			  " ORDER BY name, server_id",
+    [LINKS_HAS_DOMAIN] =
+	"SELECT 1 FROM domain WHERE name = ? COLLATE NOCASE LIMIT 1",
     [LINKS_SAVE_META] = "UPDATE meta SET servers_known = ?, links = ?,"
 			" domains = ? WHERE id = 1",
     [LINKS_SWEEP] = "SELECT server_id, token, id FROM link"

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,7 +26,7 @@
 #define SPOOL_FD (ROLE_FIRST_FD + 0)
 #define SOCKET_FD (ROLE_FIRST_FD + 1)
 #define CHALLENGES_FD (ROLE_FIRST_FD + 2)
-#define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + 32)
+#define DESCRIPTORS (WORKERS_MAX + TOOLS_MAX + ADMINS_MAX + 32)
 
 static struct store store;
 
@@ -45,7 +46,10 @@ on_channel_offer(struct store *s, const union ipc_body *body, int fd)
 		tool_add(s, fd, 0, 0);
 		return;
 	}
-	worker_add(s, &body->channel, fd);
+	if (body->channel.role == IPC_ADMIN)
+		admin_add(s, &body->channel, fd);
+	else
+		worker_add(s, &body->channel, fd);
 }
 
 static void
@@ -170,6 +174,8 @@ get_memory(struct store *s, struct err *e)
 		s->workers[i].channel.fd = s->workers[i].watch.fd = -1;
 	for (size_t i = 0; i < TOOLS_MAX; i++)
 		s->tools[i].channel.fd = s->tools[i].watch.fd = -1;
+	for (size_t i = 0; i < ADMINS_MAX; i++)
+		s->admins[i].channel.fd = s->admins[i].watch.fd = -1;
 	s->forwarder.channel.fd = s->forwarder.watch.fd = -1;
 	return 0;
 }
@@ -227,6 +233,24 @@ open_searches(struct store *s, struct err *e)
 	return 0;
 }
 
+/* The terms of the conservation law, at both ends of a store's life; between
+ * them accepted grows by what its workers recorded. */
+static void
+say_numbers(const struct store *s, const char *when)
+{
+	const struct spool_counts *c = &s->spool.now;
+
+	log_info("numbers when=%s accepted=%" PRIu64 " written=%" PRIu64
+		 " unmatched=%" PRIu64 " duplicates=%" PRIu64
+		 " set_aside=%" PRIu64 " expired=%" PRIu64 " pending=%" PRIu64
+		 " lost=%" PRIu64 " late=%" PRIu64 " opens=%" PRIu64
+		 " clicks=%" PRIu64,
+	    when, c->accepted, c->written, c->unmatched, c->duplicates,
+	    c->set_aside, c->expired, c->pending, c->lost, c->late,
+	    workers_counter(s, COUNTER_OPENS),
+	    workers_counter(s, COUNTER_CLICKS));
+}
+
 static int
 start(struct store *s, const char *argv0, struct err *e)
 {
@@ -249,6 +273,7 @@ start(struct store *s, const char *argv0, struct err *e)
 	s->loop.after_round = after_round;
 	s->loop.on_due = on_due;
 	loop_wake_at(&s->loop, 1);
+	say_numbers(s, "start");
 	return role_ready(&s->role, !s->ready, e);
 }
 
@@ -262,6 +287,7 @@ end(struct store *s)
 	if (spool_is_open(&s->spool) &&
 	    (s->spool.in_transaction || spool_has_unsaved_counts(&s->spool)))
 		keep_tend(s);
+	say_numbers(s, "end");
 	/* Closing the last connection checkpoints the log and removes it. */
 	spool_close(&s->spool);
 	links_close(&s->links);

@@ -206,6 +206,29 @@ replica_each_domain(struct links_db *l, const struct ipc_domains_get *after,
 	return r;
 }
 
+enum database_result
+replica_has_domain(
+    struct links_db *l, struct span name, bool *has, struct err *e)
+{
+	sqlite3_stmt *s = l->statements[LINKS_HAS_DOMAIN];
+	enum database_result r = DATABASE_OK;
+	int got;
+
+	*has = false;
+	if (!links_is_open(l) || s == NULL) {
+		(void)err_set(e, "there is no replica");
+		return DATABASE_FAILED;
+	}
+	(void)database_bind_text(s, 1, name);
+	got = sqlite3_step(s);
+	if (got == SQLITE_ROW)
+		*has = true;
+	else if (got != SQLITE_DONE)
+		r = database_failure(&l->db, "read domains", e);
+	(void)sqlite3_reset(s);
+	return r;
+}
+
 /* --- sweeping ---------------------------------------------------------- */
 
 static void

@@ -39,6 +39,11 @@ enum database_result replica_each_domain(struct links_db *l,
     bool (*visit)(void *owner, const struct ipc_domain_row *domain),
     void *owner, struct err *e);
 
+/* Whether there is a domain of this name, without case; DATABASE_FAILED while
+ * there is no replica. */
+enum database_result replica_has_domain(
+    struct links_db *l, struct span name, bool *has, struct err *e);
+
 /* A place in the order of the primary key of links; zeroed: before all. */
 struct replica_place {
 	uint32_t server_id;

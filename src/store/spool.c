@@ -469,6 +469,7 @@ spool_commit(struct spool *s, struct err *e)
 {
 	enum database_result r = DATABASE_OK;
 	bool save = s->state_changed || spool_has_unsaved_counts(s);
+	uint64_t begun_us = clock_mono_us();
 
 	if (save)
 		r = save_state(s, e);
@@ -476,6 +477,7 @@ spool_commit(struct spool *s, struct err *e)
 		r = step(s, SPOOL_COMMIT, e);
 	if (r != DATABASE_OK)
 		return r;
+	latency_count(&s->commits, clock_mono_us() - begun_us);
 	s->in_transaction = false;
 	s->state_changed = false;
 	if (save)

@@ -21,6 +21,7 @@
 
 #include "ipc/message.h"
 #include "store/database.h"
+#include "store/latency.h"
 
 struct spool_counts {
 	uint64_t accepted, written, unmatched, duplicates, set_aside, expired;
@@ -69,8 +70,9 @@ struct spool {
 	struct spool_counts saved; /* as of the last commit */
 	struct spool_workers now_workers, saved_workers;
 	bool in_transaction;
-	bool state_changed; /* the counters have to go with the commit */
-	uint64_t state_seq; /* last_seq as the saved counters have it */
+	bool state_changed;	/* the counters have to go with the commit */
+	uint64_t state_seq;	/* last_seq as the saved counters have it */
+	struct latency commits; /* since the process started */
 };
 
 /* The events of one worker, as it sent them. */

@@ -59,10 +59,9 @@ list_counters(const struct store *s, uint8_t *bytes, size_t size)
 	return (struct ipc_list){COUNTER_N, writer_span(&w)};
 }
 
-static void
-on_status_get(struct tool *t, const union ipc_body *body)
+enum ipc_result
+tool_send_status(struct store *s, const struct ipc_channel *to)
 {
-	struct store *s = t->store;
 	const struct spool_counts *c = &s->spool.now;
 	uint8_t counters[COUNTER_N * 16];
 	struct err e;
@@ -96,13 +95,22 @@ on_status_get(struct tool *t, const union ipc_body *body)
 	    .roles = s->role_rows,
 	};
 
-	(void)body;
 	for (size_t i = 0; i < sizeof(status.node); i++)
 		status.node[i] = s->spool.node[i];
-	/* Reading them is of use only when there are some. */
-	if (spool_is_open(&s->spool) && c->set_aside > 0)
+	/* Reading them all is of use only when there are some, and to a person:
+	 * admin asks again and again. */
+	if (to->peer != IPC_ADMIN && spool_is_open(&s->spool) &&
+	    c->set_aside > 0)
 		(void)drain_list_asides(s, STATUS_ASIDES, &status.asides, &e);
-	answer(t, IPC_STATUS, &status);
+	return ipc_send(to, s->scratch, IPC_STATUS, &status, -1);
+}
+
+static void
+on_status_get(struct tool *t, const union ipc_body *body)
+{
+	(void)body;
+	if (tool_send_status(t->store, &t->channel) != IPC_OK)
+		tool_end(t);
 }
 
 /* --- links ------------------------------------------------------------- */

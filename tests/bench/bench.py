@@ -95,7 +95,7 @@ class Tracker:
         self.conf = work / f"{name}.conf"
         self.conf.write_text(
             f"[http]\nlisten = 127.0.0.1:{self.port}\n"
-            f"[spool]\ndirectory = {directory}\n"
+            f"[admin]\nlisten =\n[spool]\ndirectory = {directory}\n"
             f"socket = {work}/{name}.sock\n"
             "max_size = 8G\n"
             "[clients]\nmax_connections = 12000\n"
@@ -275,6 +275,12 @@ def main():
                     "nginx": (nginx.process.pid, nginx.https[kind]),
                     "tracker": (tracker.process.pid, tracker.https),
                 }
+            memory = Tracker(binary, work, "https-tmpfs",
+                             shm / "spool-https", certificates["P-256"])
+            started.append(memory)
+            wait_port(memory.https)
+            servers["P-256"]["tracker, tmpfs"] = (
+                memory.process.pid, memory.https)
             time.sleep(1)  # workers learn of the new server
             bench_https.run(servers, args.seconds, args.rounds)
     finally:

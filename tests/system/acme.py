@@ -10,11 +10,12 @@ for what is run here by a hosts file, in a mount namespace of its own.
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import urllib.request
 from pathlib import Path
 
-from conftest import free_port, wait_for
+from conftest import TRACKER, free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "packaging/acme/postal-tracker-acme"
@@ -103,6 +104,14 @@ class Authority(Pebble):
     def log(self):
         return (self.directory / "pebble.log").read_text()
 
+    def root(self):
+        """The root of the certificates that it issues, PEM."""
+        ctx = ssl.create_default_context(
+            cafile=str(self.directory / "api.pem"))
+        url = f"https://127.0.0.1:{self.manage}/roots/0"
+        with urllib.request.urlopen(url, timeout=10, context=ctx) as reply:
+            return reply.read().decode()
+
     def fail_dns(self, name):
         """From now on the authority's look-ups of this name fail."""
         request = urllib.request.Request(
@@ -166,18 +175,19 @@ class Client:
         assert not check or r.returncode == 0, (r.stdout, r.stderr)
         return r
 
-    def make_older(self, name):
-        """By a day: an archive's name is the time that it was made."""
-        link = self.home / "certificates" / name
-        made = os.readlink(link).rsplit("/", 1)[1]
-        old = str(int(made) - 90000)
-        archive = self.home / "archive" / name
-        os.rename(archive / made, archive / old)
-        link.unlink()
-        os.symlink(f"../archive/{name}/{old}", link)
-
     def certificate(self, name):
         return self.home / "certificates" / name / "fullchain.pem"
+
+    def a_day_later(self, name):
+        """As if its certificate were a day older: it may be replaced."""
+        link = self.home / "certificates" / name
+        archive = self.home / "archive" / name
+        at = Path(os.readlink(link)).name
+        old = str(int(at) - 90000)
+        os.rename(archive / at, archive / old)
+        new = link.with_name(".new")
+        os.symlink(f"../archive/{name}/{old}", new)
+        os.rename(new, link)
 
     def state(self, name):
         """What it noted of a failure, or nothing."""
@@ -187,3 +197,25 @@ class Client:
         return dict(
             line.split("=", 1) for line in path.read_text().splitlines()
         )
+
+
+# --- what `domains` says -----------------------------------------------------
+
+
+def domains(t, *args, check=True):
+    r = t.authority.run(
+        [TRACKER, "domains", *args, "-c", t.conf,
+         "--state", t.client.home / "state"]
+    )
+    assert not check or r.returncode == 0, (r.stdout, r.stderr)
+    return r
+
+
+def needing(t):
+    return domains(t, "--needing").stdout.split()
+
+
+def by_name(t):
+    out = domains(t, "--json").stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    return {row["name"]: row for row in rows}

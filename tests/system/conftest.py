@@ -2,8 +2,9 @@
 
 Every test gets a `tracker` factory. What it started is ended, by pid, when
 the test ends, and three things are then checked of every daemon: that its
-numbers obey the conservation law, that no sanitizer spoke, and that nothing
-died that the test did not expect to die.
+numbers obey the conservation law (while it answers, and as each of its stores
+logged them), that no sanitizer spoke, and that nothing died that the test did
+not expect to die.
 """
 
 import json
@@ -133,6 +134,8 @@ class Tracker:
                 # A loaded machine is no reason for a test to see `late`.
                 "max_wait": "10s",
             },
+            # Its default is one port for all; test_admin.py gives it one.
+            "admin": {"listen": ""},
         }
         for section, keys in (settings or {}).items():
             self.settings.setdefault(section, {}).update(keys)
@@ -314,6 +317,7 @@ class Tracker:
                 self.notify.close()
         log = self.log() if self.log_path.exists() else ""
         assert "Sanitizer" not in log and "runtime error" not in log, log
+        check_numbers(log)
         if not self.may_die:
             assert "died role=" not in log, log
 
@@ -326,12 +330,38 @@ def is_alive(pid):
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
+LAW = "written unmatched duplicates set_aside expired pending lost".split()
+
+
 def check_law(status):
-    parts = (
-        "written unmatched duplicates set_aside expired pending lost".split()
-    )
-    total = sum(status[p] for p in parts)
+    """accepted is the sum of what became of it; status: numbers by name."""
+    total = sum(status[p] for p in LAW)
     assert status["accepted"] == total, status
+
+
+# Where these stand in a daemon's log, some of what workers recorded is not in
+# the numbers of its stores' two ends: the last counts of a worker died with
+# it, a store had others before it, or it began without its spool.
+OTHER_WORLD = re.compile(
+    r"died role=(web|store)|degraded role=store|file=spool\.db"
+)
+
+
+def check_numbers(log):
+    """The law at both ends of each store that the log tells of, and between
+    them: accepted grew by what the workers recorded."""
+    start = None
+    for line in re.finditer(r"store\[0\]: numbers when=(\w+) (.*)", log):
+        n = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", line[2])}
+        assert n["accepted"] == sum(n[p] for p in LAW), line[0]
+        if line[1] == "start":
+            start = n
+            continue
+        begun = log.rfind("monitor: stopped exit=", 0, line.start())
+        if not OTHER_WORLD.search(log[max(begun, 0):line.start()]):
+            grown = n["accepted"] - start["accepted"]
+            recorded = n["opens"] + n["clicks"]
+            assert grown == recorded, (start, line[0])
 
 
 @pytest.fixture

@@ -36,6 +36,45 @@ def make_pair(directory, algorithm, names, subject=None):
     return directory
 
 
+class Ca:
+    """An authority for tests: a root that clients can be told to trust."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.root, self.key = directory / "root.pem", directory / "root.key"
+        done = openssl(
+            "req", "-x509", "-nodes", "-days", "30", *EC,
+            "-subj", "/O=postal-tracker/CN=root of the tests",
+            "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout", str(self.key), "-out", str(self.root),
+        )
+        assert done.returncode == 0, done.stderr
+
+    def issue(self, directory, algorithm, names):
+        """A pair as authorities of the public issue them, for 90 days."""
+        directory.mkdir()
+        request, extensions = directory / "request", directory / "extensions"
+        done = openssl(
+            "req", "-new", "-nodes", "-subj", f"/CN={names[0]}", *algorithm,
+            "-keyout", str(directory / "privkey.pem"), "-out", str(request))
+        assert done.returncode == 0, done.stderr
+        extensions.write_text(
+            "basicConstraints=critical,CA:FALSE\n"
+            "keyUsage=critical,digitalSignature\n"
+            "extendedKeyUsage=serverAuth\n"
+            "subjectKeyIdentifier=hash\n"
+            "authorityKeyIdentifier=keyid\n"
+            "crlDistributionPoints=URI:http://ca.invalid/root.crl\n"
+            "subjectAltName=" + ",".join("DNS:" + n for n in names) + "\n")
+        done = openssl(
+            "x509", "-req", "-in", str(request), "-days", "90",
+            "-CA", str(self.root), "-CAkey", str(self.key), "-extfile",
+            str(extensions), "-out", str(directory / "fullchain.pem"))
+        assert done.returncode == 0, done.stderr
+        return directory
+
+
 def context(**settings):
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ctx.check_hostname = False
@@ -117,12 +156,14 @@ class Https:
 class ByHand:
     """A client whose bytes the test sends itself."""
 
-    def __init__(self, sock, name="ec.example", piece=None):
-        ctx = context(maximum_version=ssl.TLSVersion.TLSv1_2)
+    def __init__(self, sock, name="ec.example", piece=None, ctx=None,
+                 session=None):
+        ctx = ctx or context(maximum_version=ssl.TLSVersion.TLSv1_2)
         self.sock = sock
         self.piece = piece  # bytes a segment; None: all at once
         self.into, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = ctx.wrap_bio(self.into, self.out, server_hostname=name)
+        self.tls = ctx.wrap_bio(
+            self.into, self.out, server_hostname=name, session=session)
 
     def send(self):
         data = self.out.read()

@@ -10,25 +10,18 @@
  * ATTACK "pair": prints what the keeper says of the pair, and no more.
  * prints one line a step; exit 0 when the keeper did all of that.
  */
+#include "hijack.h"
+
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/fd.h"
-#include "ipc/channel.h"
 #include "monitor/place.h"
-#include "monitor/spawn.h"
 
-#define WAIT_MS 10000
-#define GOOD 1001
-#define BAD 2002
 #define KEEPER_ID 60981
 #define PAIR 7
 /* So few that the flood is one of a few messages. */
@@ -40,59 +33,12 @@ struct scene {
 	const char *chain, *key;
 };
 
-static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
-
-static void
-stop_with(const char *what)
-{
-	(void)fprintf(stderr, "keeper-peer: %s\n", what);
-	exit(1);
-}
-
-static enum ipc_result
-receive(const struct ipc_channel *c, struct ipc_received *in)
-{
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-	if (poll(&p, 1, WAIT_MS) != 1)
-		stop_with("the keeper does not answer");
-	return ipc_receive(c, buffer, in);
-}
-
-static struct ipc_received
-expect(const struct ipc_channel *c, enum ipc_type type)
-{
-	struct ipc_received in;
-
-	do
-		if (receive(c, &in) != IPC_OK)
-			stop_with("a channel was closed");
-	while (in.message->type != type);
-	return in;
-}
-
-static void
-send_message(
-    const struct ipc_channel *c, enum ipc_type type, const void *body, int fd)
-{
-	if (ipc_send(c, scratch, type, body, fd) != IPC_OK)
-		stop_with("cannot send");
-}
-
 /* --- the scene --------------------------------------------------------- */
 
 static struct ipc_channel
 offer(const struct scene *s, uint64_t instance)
 {
-	struct ipc_channel_offer body = {IPC_WEB, 0, instance};
-	struct err e;
-	int pair[2];
-
-	if (fd_seqpacket_pair(pair, &e) != 0)
-		stop_with(e.text);
-	send_message(&s->monitor, IPC_CHANNEL, &body, pair[1]);
-	fd_close(&pair[1]);
-	return (struct ipc_channel){pair[0], IPC_WEB, IPC_KEEPER};
+	return offer_channel(&s->monitor, IPC_WEB, instance);
 }
 
 static void
@@ -106,20 +52,15 @@ start_keeper(struct scene *s, const char *tracker)
 		.gid = KEEPER_ID},
 	    .settings_type = IPC_KEEPER_SETTINGS,
 	    .settings = &settings};
-	int self = open(tracker, O_PATH | O_CLOEXEC), empty = -1;
 	struct err e;
+	int empty = -1;
 
-	if (self < 0)
-		stop_with("cannot open the binary");
 	if (place_open_empty("/tmp/x", &empty, &e) != 0)
 		stop_with(e.text);
 	spawn.fds = &empty;
 	spawn.n_fds = 1;
-	if (spawn_role(self, &spawn, &s->keeper, &s->monitor, &e) != 0)
-		stop_with(e.text);
-	fd_close(&self);
+	start_role(tracker, &spawn, &s->keeper, &s->monitor);
 	fd_close(&empty);
-	(void)expect(&s->monitor, IPC_READY);
 }
 
 static struct ipc_received
@@ -180,13 +121,6 @@ use_good_worker(struct scene *s, const char *when)
 }
 
 /* --- attacks ----------------------------------------------------------- */
-
-static void
-send_bytes(const struct ipc_channel *c, const void *bytes, size_t len)
-{
-	if (ipc_send_record(c, (struct span){bytes, len}, -1) != IPC_OK)
-		stop_with("cannot send");
-}
 
 /* A message that it may send to the store, and one that is the monitor's. */
 static void
@@ -353,17 +287,6 @@ expect_replacement(struct scene *s, unsigned int reason)
 	(void)printf("bad worker parted from: %s\n", ipc_breach_text(reason));
 }
 
-static void
-stop_keeper(struct scene *s)
-{
-	struct ipc_stop stop = {0};
-	int status = 0;
-
-	send_message(&s->monitor, IPC_STOP, &stop, -1);
-	if (waitpid(s->keeper, &status, 0) != s->keeper || status != 0)
-		stop_with("the keeper did not end well");
-}
-
 /* Each with a worker of its own, and the good one in between. */
 static void
 try_malformed(struct scene *s)
@@ -386,7 +309,7 @@ attack(struct scene *s, const char *name)
 	if (strcmp(name, "malformed") == 0) {
 		try_malformed(s);
 		use_good_worker(s, "after");
-		stop_keeper(s);
+		stop_role(s->keeper, &s->monitor);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LENGTH(attacks); i++) {
@@ -395,7 +318,7 @@ attack(struct scene *s, const char *name)
 		attacks[i].run(s);
 		expect_replacement(s, attacks[i].reason);
 		use_good_worker(s, "after");
-		stop_keeper(s);
+		stop_role(s->keeper, &s->monitor);
 		return 0;
 	}
 	stop_with("there is no such attack");
@@ -418,7 +341,7 @@ main(int argc, char **argv)
 		(void)printf("%s%.*s\n", in.body.pair_result.ok ? "taken" : "",
 		    (int)in.body.pair_result.reason.len,
 		    (const char *)in.body.pair_result.reason.p);
-		stop_keeper(&s);
+		stop_role(s.keeper, &s.monitor);
 		return 0;
 	}
 	if (in.body.pair_result.pair != PAIR || !in.body.pair_result.ok)

@@ -1,33 +1,26 @@
 /*
- * peer.c - a hijacked web worker, against the real store
+ * peer.c - a hijacked web worker, or admin, against the real store
  *
  * Starts the store role of the real binary as the monitor would, gives it two
- * workers, and misbehaves as one of them. The other one has to be served all
- * the time, the store has to ask for the replacement of the bad one, with the
- * right identity and reason, and to go on.
+ * peers, and misbehaves as one of them. The other one, a worker, has to be
+ * served all the time, the store has to ask for the replacement of the bad
+ * one, with the right identity and reason, and to go on.
  *
  * usage: peer TRACKER SPOOL_DIRECTORY ATTACK
  * prints one line a step; exit 0 when the store did all of that.
  */
-#include <fcntl.h>
-#include <poll.h>
+#include "hijack.h"
+
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/fd.h"
-#include "ipc/channel.h"
 #include "monitor/place.h"
-#include "monitor/spawn.h"
 
-#define WAIT_MS 10000
-#define GOOD 1001
-#define BAD 2002
 #define STORE_ID 60982
 
 struct scene {
@@ -37,60 +30,12 @@ struct scene {
 	uint64_t good_number;
 };
 
-static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
-
-static void
-stop_with(const char *what)
-{
-	(void)fprintf(stderr, "peer: %s\n", what);
-	exit(1);
-}
-
-static enum ipc_result
-receive(const struct ipc_channel *c, struct ipc_received *in)
-{
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-	if (poll(&p, 1, WAIT_MS) != 1)
-		stop_with("the store does not answer");
-	return ipc_receive(c, buffer, in);
-}
-
-/* The next message of one type; others before it are passed over. */
-static struct ipc_received
-expect(const struct ipc_channel *c, enum ipc_type type)
-{
-	struct ipc_received in;
-
-	do
-		if (receive(c, &in) != IPC_OK)
-			stop_with("a channel was closed");
-	while (in.message->type != type);
-	return in;
-}
-
-static void
-send_message(
-    const struct ipc_channel *c, enum ipc_type type, const void *body, int fd)
-{
-	if (ipc_send(c, scratch, type, body, fd) != IPC_OK)
-		stop_with("cannot send");
-}
-
 /* --- the scene --------------------------------------------------------- */
 
 static struct ipc_channel
 offer(const struct scene *s, unsigned int role, uint64_t instance)
 {
-	struct ipc_channel_offer body = {(uint8_t)role, 0, instance};
-	struct err e;
-	int pair[2];
-
-	if (fd_seqpacket_pair(pair, &e) != 0)
-		stop_with(e.text);
-	send_message(&s->monitor, IPC_CHANNEL, &body, pair[1]);
-	fd_close(&pair[1]);
-	return (struct ipc_channel){pair[0], role, IPC_STORE};
+	return offer_channel(&s->monitor, role, instance);
 }
 
 static void
@@ -111,19 +56,14 @@ start_store(struct scene *s, const char *tracker, const char *directory)
 		.gid = STORE_ID},
 	    .settings_type = IPC_STORE_SETTINGS,
 	    .settings = &settings};
-	int self = open(tracker, O_PATH | O_CLOEXEC), spool = -1;
 	struct err e;
+	int spool = -1;
 
-	if (self < 0)
-		stop_with("cannot open the binary");
 	if (place_open_spool(directory, &owner, &spool, &e) != 0)
 		stop_with(e.text);
 	spawn.fds = &spool;
 	spawn.n_fds = 1;
-	if (spawn_role(self, &spawn, &s->store, &s->monitor, &e) != 0)
-		stop_with(e.text);
-	fd_close(&self);
-	(void)expect(&s->monitor, IPC_READY);
+	start_role(tracker, &spawn, &s->store, &s->monitor);
 }
 
 static void
@@ -192,13 +132,6 @@ use_good_worker(struct scene *s, const char *when)
 }
 
 /* --- attacks ----------------------------------------------------------- */
-
-static void
-send_bytes(const struct ipc_channel *c, const void *bytes, size_t len)
-{
-	if (ipc_send_record(c, (struct span){bytes, len}, -1) != IPC_OK)
-		stop_with("cannot send");
-}
 
 /* A message that only the monitor may send. */
 static void
@@ -274,20 +207,143 @@ attack_flood(struct scene *s)
 	(void)kill(s->store, SIGCONT);
 }
 
+/* --- attacks of admin -------------------------------------------------- */
+
+/* What it may ask, and gets; -1: the store has counted something else. */
+static int
+ask_as_admin(struct scene *s)
+{
+	struct ipc_status_get get = {0};
+	struct ipc_commits_get commits = {0};
+	struct ipc_permission_get permission = {span_of("click.example.com")};
+	struct ipc_received in;
+	uint64_t accepted;
+
+	send_message(&s->bad, IPC_STATUS_GET, &get, -1);
+	in = expect(&s->bad, IPC_STATUS);
+	accepted = in.body.status.accepted;
+	send_message(&s->bad, IPC_COMMITS_GET, &commits, -1);
+	(void)expect(&s->bad, IPC_COMMITS);
+	send_message(&s->bad, IPC_PERMISSION_GET, &permission, -1);
+	in = expect(&s->bad, IPC_PERMISSION);
+	if (in.body.permission.status != IPC_PERMISSION_NO)
+		stop_with("stand-alone there are no tracking domains");
+	return accepted == s->good_number ? 0 : -1;
+}
+
+static void
+begin_as_admin(struct scene *s)
+{
+	if (ask_as_admin(s) != 0)
+		stop_with("the numbers are wrong before");
+}
+
+/* Events, as if it were a worker. */
+static void
+attack_admin_events(struct scene *s)
+{
+	begin_as_admin(s);
+	send_batch(&s->bad, 1, s->server_id);
+}
+
+/* A link, as if it were a tool. */
+static void
+attack_admin_link(struct scene *s)
+{
+	struct ipc_link_add add = {
+	    span_of("demo"), span_of("evil"), span_of("https://evil.example/")};
+
+	begin_as_admin(s);
+	send_message(&s->bad, IPC_LINK_ADD, &add, -1);
+}
+
+/* As if it were the forwarder: events are settled and gone. */
+static void
+attack_admin_settle(struct scene *s)
+{
+	struct ipc_settle_row row = {1, 1};
+	uint8_t bytes[16];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	struct ipc_settle settle = {
+	    .outcome = IPC_OUTCOME_WRITTEN, .rows = {.count = 1}};
+
+	begin_as_admin(s);
+	(void)ipc_put(&w, &ipc_settle_row_record, &row);
+	settle.rows.records = writer_span(&w);
+	send_message(&s->bad, IPC_SETTLE, &settle, -1);
+}
+
+static void
+attack_admin_events_get(struct scene *s)
+{
+	struct ipc_events_get get = {0, 10};
+
+	begin_as_admin(s);
+	send_message(&s->bad, IPC_EVENTS_GET, &get, -1);
+}
+
+static void
+attack_admin_form(struct scene *s)
+{
+	static const uint8_t empty[] = {IPC_PERMISSION_GET, 0, 0, 0};
+
+	begin_as_admin(s);
+	send_bytes(&s->bad, empty, sizeof(empty));
+}
+
+static void
+attack_admin_descriptor(struct scene *s)
+{
+	struct ipc_status_get get = {0};
+
+	send_message(&s->bad, IPC_STATUS_GET, &get, STDERR_FILENO);
+}
+
+/* Another question before the first is answered. */
+static void
+attack_admin_flood(struct scene *s)
+{
+	struct ipc_status_get get = {0};
+
+	(void)kill(s->store, SIGSTOP);
+	send_message(&s->bad, IPC_STATUS_GET, &get, -1);
+	send_message(&s->bad, IPC_STATUS_GET, &get, -1);
+	(void)kill(s->store, SIGCONT);
+}
+
+/* The one that comes after it sees that nothing was written. */
+static void
+check_as_admin(struct scene *s)
+{
+	fd_close(&s->bad.fd);
+	s->bad = offer(s, IPC_ADMIN, BAD + 1);
+	if (ask_as_admin(s) != 0)
+		stop_with("the hijacked admin changed the numbers");
+	(void)printf("another admin served, nothing was written\n");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct scene *s);
 	unsigned int reason;
+	bool admin;
 } attacks[] = {
-    {"type", attack_type, IPC_BREACH_TYPE},
-    {"unknown-type", attack_unknown_type, IPC_BREACH_TYPE},
-    {"size", attack_size, IPC_BREACH_SIZE},
-    {"form", attack_form, IPC_BREACH_FORM},
-    {"order", attack_order, IPC_BREACH_ORDER},
-    {"server", attack_server, IPC_BREACH_FORM},
-    {"challenge", attack_challenge, IPC_BREACH_FORM},
-    {"descriptor", attack_descriptor, IPC_BREACH_DESCRIPTORS},
-    {"flood", attack_flood, IPC_BREACH_FLOOD},
+    {"type", attack_type, IPC_BREACH_TYPE, false},
+    {"unknown-type", attack_unknown_type, IPC_BREACH_TYPE, false},
+    {"size", attack_size, IPC_BREACH_SIZE, false},
+    {"form", attack_form, IPC_BREACH_FORM, false},
+    {"order", attack_order, IPC_BREACH_ORDER, false},
+    {"server", attack_server, IPC_BREACH_FORM, false},
+    {"challenge", attack_challenge, IPC_BREACH_FORM, false},
+    {"descriptor", attack_descriptor, IPC_BREACH_DESCRIPTORS, false},
+    {"flood", attack_flood, IPC_BREACH_FLOOD, false},
+    {"admin-events", attack_admin_events, IPC_BREACH_TYPE, true},
+    {"admin-link", attack_admin_link, IPC_BREACH_TYPE, true},
+    {"admin-settle", attack_admin_settle, IPC_BREACH_TYPE, true},
+    {"admin-events-get", attack_admin_events_get, IPC_BREACH_TYPE, true},
+    {"admin-form", attack_admin_form, IPC_BREACH_FORM, true},
+    {"admin-descriptor", attack_admin_descriptor, IPC_BREACH_DESCRIPTORS, true},
+    {"admin-flood", attack_admin_flood, IPC_BREACH_FLOOD, true},
 };
 
 static void
@@ -304,43 +360,44 @@ expect_replacement(struct scene *s, unsigned int reason)
 	}
 	while (receive(&s->bad, &in) == IPC_OK)
 		;
-	(void)printf("bad worker parted from: %s\n", ipc_breach_text(reason));
+	(void)printf("bad %s parted from: %s\n",
+	    s->bad.self == IPC_ADMIN ? "admin" : "worker",
+	    ipc_breach_text(reason));
 }
 
 static void
-stop_store(struct scene *s)
+attack(struct scene *s, size_t i)
 {
-	struct ipc_stop stop = {0};
-	int status = 0;
+	struct ipc_received in;
 
-	send_message(&s->monitor, IPC_STOP, &stop, -1);
-	if (waitpid(s->store, &status, 0) != s->store || status != 0)
-		stop_with("the store did not end well");
+	s->good = offer(s, IPC_WEB, GOOD);
+	s->bad = offer(s, attacks[i].admin ? IPC_ADMIN : IPC_WEB, BAD);
+	in = expect(&s->good, IPC_SERVERS);
+	learn_server(s, &in.body.servers);
+	if (!attacks[i].admin)
+		(void)expect(&s->bad, IPC_SERVERS);
+	use_good_worker(s, "before");
+	attacks[i].run(s);
+	expect_replacement(s, attacks[i].reason);
+	use_good_worker(s, "after");
+	if (attacks[i].admin)
+		check_as_admin(s);
+	stop_role(s->store, &s->monitor);
 }
 
 int
 main(int argc, char **argv)
 {
 	struct scene s = {0};
-	struct ipc_received in;
 
 	if (argc != 4)
 		stop_with("usage: peer TRACKER SPOOL_DIRECTORY ATTACK");
 	start_store(&s, argv[1], argv[2]);
 	add_link(&s);
-	s.good = offer(&s, IPC_WEB, GOOD);
-	s.bad = offer(&s, IPC_WEB, BAD);
-	in = expect(&s.good, IPC_SERVERS);
-	learn_server(&s, &in.body.servers);
-	(void)expect(&s.bad, IPC_SERVERS);
-	use_good_worker(&s, "before");
 	for (size_t i = 0; i < ARRAY_LENGTH(attacks); i++) {
 		if (strcmp(attacks[i].name, argv[3]) != 0)
 			continue;
-		attacks[i].run(&s);
-		expect_replacement(&s, attacks[i].reason);
-		use_good_worker(&s, "after");
-		stop_store(&s);
+		attack(&s, i);
 		return 0;
 	}
 	stop_with("there is no such attack");

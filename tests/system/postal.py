@@ -389,6 +389,21 @@ class Postal:
             self.create_message_database(server_id)
         return server_id
 
+    def add_track_domain(self, server_id, name, domain, status="OK"):
+        """The tracking domain name.domain, and the domain itself."""
+        database = quote(self.database)
+        self.main.execute(
+            f"INSERT INTO {database}.domains (name, server_id, created_at,"
+            " updated_at) VALUES (%s, %s, NOW(), NOW())",
+            (domain, server_id),
+        )
+        self.main.execute(
+            f"INSERT INTO {database}.track_domains (name, server_id,"
+            " domain_id, dns_status, created_at, updated_at) VALUES (%s, %s,"
+            f" (SELECT MAX(id) FROM {database}.domains), %s, NOW(), NOW())",
+            (name, server_id, status),
+        )
+
     def add_message(self, server_id, **columns):
         row = {**MESSAGE_DEFAULTS, **columns}
         made = self._insert(
@@ -407,20 +422,6 @@ class Postal:
         }
         made = self._insert(self.message, self.table(server_id, "links"), row)
         return columns.get("id", made)
-
-    def add_track_domain(self, server_id, name, domain, status="OK"):
-        """name.domain leads to the tracking server."""
-        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        times = {"created_at": now, "updated_at": now}
-        domain_id = self._insert(
-            self.main, self._main_table("domains"),
-            {"name": domain, "server_id": server_id, **times},
-        )
-        return self._insert(
-            self.main, self._main_table("track_domains"),
-            {"name": name, "server_id": server_id, "domain_id": domain_id,
-             "dns_status": status, **times},
-        )
 
     def add_webhook(
         self, server_id, url, events=None, enabled=True, **columns

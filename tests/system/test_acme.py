@@ -1,13 +1,12 @@
 """Certificates that come by themselves: domains, the script, the challenges."""
 
-import json
 import os
 import subprocess
 import time
 
 import pytest
 
-from acme import ROOT, UID, Authority, Client
+from acme import ROOT, UID, Authority, Client, by_name, domains, needing
 from conftest import TRACKER, wait_for
 from fake_forwarder import Forwarder
 from forward_help import QUICK, one_server
@@ -34,25 +33,6 @@ def scene(work, make_tracker):
     t.start()
     yield t
     authority.stop()
-
-
-def domains(t, *args, check=True):
-    r = t.authority.run(
-        [TRACKER, "domains", *args, "-c", t.conf,
-         "--state", t.client.home / "state"]
-    )
-    assert not check or r.returncode == 0, (r.stdout, r.stderr)
-    return r
-
-
-def needing(t):
-    return domains(t, "--needing").stdout.split()
-
-
-def by_name(t):
-    out = domains(t, "--json").stdout
-    rows = [json.loads(line) for line in out.splitlines()]
-    return {row["name"]: row for row in rows}
 
 
 def appear(t, *names):
@@ -121,10 +101,9 @@ def test_renewal_is_one_step(scene):
     t, client = scene, scene.client
     name = NAMES[0]
     client.run([name])
-    client.make_older(name)
-    held = os.open(
-        client.home / "certificates" / name, os.O_RDONLY | os.O_DIRECTORY
-    )
+    client.a_day_later(name)
+    link = client.home / "certificates" / name
+    held = os.open(link, os.O_RDONLY | os.O_DIRECTORY)
     before = client.certificate(name).read_bytes()
 
     client.run([name])
@@ -383,7 +362,7 @@ def test_domains_of_postal(work, make_stack):
         t.client = Client(work, t.authority)
         stack.start()
         assert needing(t) == []
-        stack.postal.add_track_domain(1, "click", "example.com")
+        stack.postal.add_track_domain(1, "click", "example.com", "OK")
         stack.postal.add_track_domain(1, "old", "example.com", "Missing")
         t.authority.set_hosts({"click.example.com": "127.0.0.1"})
         # Read when it begins, and every so often after that.

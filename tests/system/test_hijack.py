@@ -32,7 +32,7 @@ FORBIDDEN = {
 }
 ONLY_WEB = {"creat": 85, "openat": 257, "unlink": 87, "rename": 82}
 CASES = [("store[0]", n) for n in FORBIDDEN] + [
-    (role, n) for role in ("web[0]", "keeper[0]")
+    (role, n) for role in ("web[0]", "keeper[0]", "admin[0]")
     for n in FORBIDDEN | ONLY_WEB
 ]
 
@@ -43,6 +43,7 @@ def victim(make_tracker):
     t = make_tracker({
         "http": {"workers": "1"},
         "https": {"listen": f"127.0.0.1:{free_port()}"},
+        "admin": {"listen": f"127.0.0.1:{free_port()}"},
     })
     t.may_die = True
     return t.start()
@@ -113,3 +114,34 @@ def test_hijacked_worker(work, attack, reason):
     ]
     # The store names the peer and the reason, for the person who reads logs.
     assert reason in r.stderr and "web" in r.stderr, r.stderr
+
+
+@pytest.mark.parametrize(
+    "attack, reason",
+    [
+        ("admin-events", "a message that it may not send"),
+        ("admin-link", "a message that it may not send"),
+        ("admin-settle", "a message that it may not send"),
+        ("admin-events-get", "a message that it may not send"),
+        ("admin-form", "a message with a field out of range"),
+        ("admin-descriptor", "the wrong number of descriptors"),
+        ("admin-flood", "more than it may have under way"),
+    ],
+)
+def test_hijacked_admin(work, attack, reason):
+    """It makes the store neither write nor end."""
+    r = subprocess.run(
+        [PEER, TRACKER, str(work / "spool"), attack],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert r.returncode == 0, (r.stdout, r.stderr)
+    assert r.stdout.splitlines() == [
+        "good worker served before",
+        f"bad admin parted from: {reason}",
+        "good worker served after",
+        "another admin served, nothing was written",
+    ]
+    assert reason in r.stderr and "admin" in r.stderr, r.stderr

@@ -338,7 +338,7 @@ class Scene:
 
     def renew(self, name):
         before = self.visitor.serial(name)
-        self.client.make_older(name)
+        self.client.a_day_later(name)
         self.client.run([name])
         self.tracker.reload()
         self.wait_served(name, other_than=before)

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from admin import Admin
 from conftest import Tracker, check_law, wait_for
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
@@ -132,6 +133,7 @@ def on_small_disk(small_disk, work):
     directory.mkdir()
     os.chmod(directory, 0o755)
     t = Tracker(directory, {"spool": {"directory": str(small_disk / "s")}})
+    t.admin = Admin(t)
     t.start()
     assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
     wait_for(
@@ -144,6 +146,7 @@ def on_small_disk(small_disk, work):
 def test_full_disk(on_small_disk, small_disk):
     t = on_small_disk
     assert t.get("/img/ctqu6f/before").status == 200
+    assert t.admin.ready()
     filler = small_disk / "filler"
     with open(filler, "wb") as f:
         try:
@@ -162,6 +165,18 @@ def test_full_disk(on_small_disk, small_disk):
     status = t.status()
     check_law(status)
     assert not status["ready"] and status["reason"]
+
+    def red():
+        t.get("/img/ctqu6f/during")
+        reply = t.admin.get("/ready")
+        return reply if reply.status == 503 else None
+
+    assert re.fullmatch(
+        rb"not ready: [^\n]*(disk|space|full)[^\n]*\n",
+        wait_for(red, "/ready to be red").body,
+    )
+    assert t.admin.get("/health").status == 200
+    wait_for(lambda: t.admin.metrics()["ready"] == 0, "the metric")
     t.wait_log(r"lost .*(disk|space|full)")
     filler.unlink()
 
@@ -170,7 +185,9 @@ def test_full_disk(on_small_disk, small_disk):
         return any(e["token"] == "after" for e in t.events())
 
     wait_for(works_again, "events to be stored again")
-    wait_for(lambda: t.status()["ready"], "ready")
+    # Green again, with the same processes.
+    wait_for(t.admin.ready, "ready")
+    wait_for(lambda: t.admin.metrics()["ready"] == 1, "the metric")
     check_law(t.status())
     assert "died" not in t.log()
 
@@ -201,10 +218,11 @@ def test_read_only_file_system(on_small_disk, small_disk):
     )
     wait_for(lambda: t.status()["lost"] > 0, "lost")
     assert not t.status()["ready"]
+    wait_for(lambda: not t.admin.ready(), "/ready to be red")
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
 
     # The spool is opened again within a second; until then it says why not.
-    wait_for(lambda: t.status()["ready"], "ready")
+    wait_for(t.admin.ready, "ready")
     assert t.get("/img/ctqu6f/after").status == 200
     assert "after" in [e["token"] for e in t.events()]
     check_law(t.status())

@@ -15,7 +15,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http", "tls"],
     ["role"],
     ["monitor"],
-    ["web", "keeper", "store", "forward"],
+    ["web", "keeper", "store", "forward", "admin"],
     ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
@@ -156,7 +156,7 @@ def test_policies_say_why():
             while j > 0 and lines[j] and not lines[j].startswith("#"):
                 j -= 1
             assert lines[j].startswith("#"), f"{path.name}: {line}"
-    for role in ("web", "store"):
+    for role in ("web", "store", "admin"):
         text = (ROOT / "policy" / f"{role}.policy").read_text()
         for call in ("socket", "connect", "execve", "ptrace", "kill"):
             assert not re.search(rf"^{call}:", text, re.M)

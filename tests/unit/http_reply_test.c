@@ -211,11 +211,35 @@ test_nul_and_space_in_location(void **state)
 	    HTTP_LOCATION_SPACE);
 }
 
+/* What the caller has, as the admin listener answers. */
+static void
+test_given_contents(void **state)
+{
+	struct http_reply_options o = {
+	    .minor = 1, .date = DATE, .content = span_of("x 1\n")};
+	char *text = wire(HTTP_REPLY_METRICS, &o);
+
+	(void)state;
+	assert_string_equal(text, "HTTP/1.1 200 OK\r\n"
+				  "Content-Type: text/plain; version=0.0.4; "
+				  "charset=utf-8\r\n"
+				  "Cache-Control: no-store\r\n"
+				  "X-Robots-Tag: noindex\r\n"
+				  "X-Content-Type-Options: nosniff\r\n"
+				  "Date: " DATE "\r\nContent-Length: 4\r\n"
+				  "Connection: close\r\n\r\nx 1\n");
+	free(text);
+	assert_int_equal(http_reply_status(HTTP_REPLY_FINE), 200);
+	assert_int_equal(http_reply_status(HTTP_REPLY_NOT_FOUND), 404);
+	assert_int_equal(http_reply_status(HTTP_REPLY_NOT_READY), 503);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_hello),
+	    cmocka_unit_test(test_given_contents),
 	    cmocka_unit_test(test_connection_header),
 	    cmocka_unit_test(test_redirect),
 	    cmocka_unit_test(test_challenge),

@@ -8,7 +8,7 @@
 #include "ipc/counter.h"
 #include "ipc/message.h"
 
-#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER)
+#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN)
 #define ASKERS (IPC_FORWARDER | IPC_TOOL)
 
 /* Who may say what to whom: the boundary between processes, once more. */
@@ -34,8 +34,8 @@ static const struct {
     {"COUNTERS", IPC_WEB, IPC_STORE, 0},
     {"HELLO", ASKERS, IPC_STORE, 0},
     {"REFUSAL", IPC_STORE, ASKERS, 0},
-    {"STATUS_GET", IPC_TOOL, IPC_STORE, 0},
-    {"STATUS", IPC_STORE, IPC_TOOL, 0},
+    {"STATUS_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 0},
+    {"STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 0},
     {"LINK_ADD", IPC_TOOL, IPC_STORE, 0},
     {"LINK_ADDED", IPC_STORE, IPC_TOOL, 0},
     {"EVENTS_GET", IPC_TOOL, IPC_STORE, 0},
@@ -70,6 +70,11 @@ static const struct {
     {"CHALLENGED", IPC_STORE, IPC_WEB, 0},
     {"DOMAINS_GET", IPC_TOOL, IPC_STORE, 0},
     {"DOMAINS", IPC_STORE, IPC_TOOL, 0},
+    {"ADMIN_SETTINGS", IPC_MONITOR, IPC_ADMIN, 0},
+    {"COMMITS_GET", IPC_ADMIN, IPC_STORE, 0},
+    {"COMMITS", IPC_STORE, IPC_ADMIN, 0},
+    {"PERMISSION_GET", IPC_ADMIN, IPC_STORE, 0},
+    {"PERMISSION", IPC_STORE, IPC_ADMIN, 0},
 };
 
 static void
@@ -309,8 +314,8 @@ test_wrong_direction_is_refused(void **state)
 		const struct ipc_message *m = ipc_message_find(i);
 		size_t len = encode(m, false, bytes, sizeof(bytes));
 
-		for (unsigned int from = 1; from <= IPC_KEEPER; from <<= 1)
-			for (unsigned int to = 1; to <= IPC_KEEPER; to <<= 1) {
+		for (unsigned int from = 1; from <= IPC_ADMIN; from <<= 1)
+			for (unsigned int to = 1; to <= IPC_ADMIN; to <<= 1) {
 				bool allowed =
 				    (m->from & from) != 0 && (m->to & to) != 0;
 
