@@ -210,8 +210,12 @@ replace_store(struct monitor *m, int challenges_fd)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *c = &m->children[i];
 
-		if (c->role == IPC_STORE)
-			child_replace(c, STORE_GRACE_MS);
+		if (c->role != IPC_STORE)
+			continue;
+		log_notice("replace role=store[%u] pid=%d reason=\"another "
+			   "[https] acme_challenges\"",
+		    c->index, (int)c->pid);
+		child_replace(c, STORE_GRACE_MS);
 	}
 }
 
