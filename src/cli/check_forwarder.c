@@ -16,10 +16,14 @@ check_asides(struct check *k, const struct ipc_list *list)
 		ipc_next(&c, &ipc_aside_row_record, &row);
 		check_say(k, "warn",
 		    "forwarder: %" PRIu64 " events of server %" PRIu32
-		    " are set aside%s: %.*s",
+		    " are set aside%s: %.*s; %s",
 		    row.n, row.server_id,
 		    row.retry ? " and tried again" : " for good",
-		    (int)row.reason.len, (const char *)row.reason.p);
+		    (int)row.reason.len, (const char *)row.reason.p,
+		    row.retry ? "when that is mended they are written by "
+				"themselves"
+			      : "they cannot be written as they are, please "
+				"report what is in the forwarder's log");
 	}
 }
 
@@ -41,11 +45,13 @@ check_forwarder(struct check *k, const struct ipc_status *s)
 	else if (!f->connected)
 		check_say(k, "FAIL",
 		    "forwarder: pid %" PRIu32 " is not connected to MySQL, "
-		    "%" PRIu64 " events wait: %.*s",
+		    "%" PRIu64
+		    " events wait: %.*s; the lines about MySQL say what to do",
 		    s->forwarder_pid, s->pending, (int)f->error.len,
 		    (const char *)f->error.p);
 	else if (f->error.len > 0)
-		check_say(k, "warn", "forwarder: pid %" PRIu32 ": %.*s",
+		check_say(k, "warn",
+		    "forwarder: pid %" PRIu32 ": %.*s; see its log",
 		    s->forwarder_pid, (int)f->error.len,
 		    (const char *)f->error.p);
 	else

@@ -126,9 +126,12 @@ look_at_grants(struct check_mysql *m, struct database *b)
 			return;
 		case GRANT_NO_COLUMN:
 			add(b, &b->failed, e.text);
+			writer_text(&b->w, "; run `postal upgrade`");
 			break;
 		default:
 			add(b, &b->failed, e.text);
+			writer_text(
+			    &b->w, "; see the log of the database server");
 			return;
 		}
 	}
@@ -227,7 +230,8 @@ check_message_databases(struct check_mysql *m)
 
 	if (!m->message_up || !m->servers) {
 		check_say(m->k, "warn",
-		    "[message_db] message databases: not looked at, %s",
+		    "[message_db] message databases: not looked at, %s; mend "
+		    "that first",
 		    m->message_up ? "because the mail servers cannot be read"
 				  : "without a connection");
 		return;
@@ -237,7 +241,7 @@ check_message_databases(struct check_mysql *m)
 	if (i < all)
 		check_say(m->k, "FAIL",
 		    "[message_db] the connection broke after %zu of %zu "
-		    "message databases",
+		    "message databases; see the log of the database server",
 		    i, all);
 	else if (t.failed + t.warned == 0)
 		check_say(m->k, "ok",

@@ -68,9 +68,9 @@ check_passwords(struct check_mysql *m)
 	else if (m->d.targets.main.password[0] == '\0')
 		check_say(m->k, "warn",
 		    "[main_db] password_file is empty: no password is used "
-		    "here; one that systemd gives to the service "
-		    "(LoadCredential=" TARGET_MAIN_CREDENTIAL
-		    ":...) cannot be seen from here");
+		    "here; name a file, unless systemd gives a password to "
+		    "the service (LoadCredential=" TARGET_MAIN_CREDENTIAL
+		    ":...), which cannot be seen from here");
 	if (c->message_db.password_file[0] != '\0')
 		check_password_owner(
 		    m, "[message_db]", c->message_db.password_file);
@@ -88,8 +88,10 @@ check_ca(struct check_mysql *m, const struct database_host *h)
 	if (path[0] == '\0' || h->target.socket[0] != '\0')
 		return true;
 	if (access(path, R_OK) != 0 || stat(path, &st) != 0) {
-		check_say(m->k, "FAIL", "%s tls_ca %s: %s", h->section, path,
-		    strerror(errno));
+		check_say(m->k, "FAIL",
+		    "%s tls_ca %s: %s; name a file with the certificate "
+		    "of the authority",
+		    h->section, path, strerror(errno));
 		return false;
 	}
 	if ((st.st_mode & S_IROTH) == 0 &&
@@ -159,7 +161,7 @@ say_not_connected(
 	for (size_t i = 0; i < ARRAY_LENGTH(remedies); i++)
 		if (remedies[i].number == h->sql.number)
 			remedy = remedies[i].remedy;
-	check_say(m->k, "FAIL", "%s %s as user %s: %s", h->section, e->text,
+	check_say(m->k, "FAIL", "%s %s as user %s; %s", h->section, e->text,
 	    h->target.user, remedy);
 }
 
@@ -215,7 +217,7 @@ check_version(struct check_mysql *m, const struct database_host *h)
 	if (major * 100 + minor < (mariadb ? 1003 : 507))
 		check_say(m->k, "warn",
 		    "%s server %s is older than MariaDB 10.3 and MySQL 5.7; "
-		    "the forwarder is not made for it",
+		    "upgrade it, the forwarder is not made for it",
 		    h->section, version);
 	else
 		check_say(m->k, "ok", "%s server %s at %s, account %s",
@@ -235,7 +237,9 @@ check_session(struct check_mysql *m, struct database_host *h)
 
 	if (database_query(h, text, NULL, 0, &s, &e) != 0 ||
 	    sql_fetch(&s, &e) != 1) {
-		check_say(m->k, "FAIL", "%s session: %s", h->section, e.text);
+		check_say(m->k, "FAIL",
+		    "%s session: %s; see the log of the database server",
+		    h->section, e.text);
 		sql_statement_clear(&s);
 		return;
 	}
@@ -252,13 +256,13 @@ check_session(struct check_mysql *m, struct database_host *h)
 		    m->k, "ok", "%s session: strict sql_mode", h->section);
 	if (values[2] != 0)
 		check_say(m->k, "FAIL",
-		    "%s server takes no writes (read_only): connect to the "
-		    "primary, or SET GLOBAL read_only = 0; events wait",
+		    "%s server takes no writes (read_only), so events "
+		    "wait; connect to the primary, or SET GLOBAL read_only = 0",
 		    h->section);
 }
 
 static void
-check_clock(struct check_mysql *m, struct database_host *h)
+check_server_clock(struct check_mysql *m, struct database_host *h)
 {
 	static const char text[] =
 	    "SELECT CAST(UNIX_TIMESTAMP(UTC_TIMESTAMP(6)) * 1000000 AS SIGNED)";
@@ -272,7 +276,9 @@ check_clock(struct check_mysql *m, struct database_host *h)
 		sql_cell_int64(&s.cells[0], &there) == 0;
 	sql_statement_clear(&s);
 	if (!known) {
-		check_say(m->k, "FAIL", "%s clock: %s", h->section, e.text);
+		check_say(m->k, "FAIL",
+		    "%s clock: %s; see the log of the database server",
+		    h->section, e.text);
 		return;
 	}
 	apart = there - (before + (clock_wall_us() - before) / 2);
@@ -303,7 +309,7 @@ check_host(struct check_mysql *m, struct database_host *h)
 	check_version(m, h);
 	check_tls(m, h);
 	check_session(m, h);
-	check_clock(m, h);
+	check_server_clock(m, h);
 	return true;
 }
 
@@ -319,9 +325,16 @@ check_databases(struct check_mysql *m)
 	if (!opened) {
 		if (e.code == EACCES && geteuid() != 0)
 			check_say(m->k, "warn",
-			    "%s; not root: MySQL cannot be checked", e.text);
+			    "%s; not root: MySQL cannot be checked, run this "
+			    "as "
+			    "root",
+			    e.text);
 		else
-			check_say(m->k, "FAIL", "%s", e.text);
+			check_say(m->k, "FAIL", "%s%s", e.text,
+			    e.code == ENOENT
+				? "; write the password to the first line of "
+				  "this file, which only root can read"
+				: "");
 		return;
 	}
 	check_passwords(m);

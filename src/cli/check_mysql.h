@@ -17,6 +17,9 @@ struct check_mysql {
 /* check_schema.c: tables, grants and the ledger; what is connected. */
 void check_schema(struct check_mysql *m);
 
+/* check_tracking.c: what Postal thinks of the DNS of its tracking domains. */
+void check_tracking_domains(struct check_mysql *m);
+
 /* check_message.c: the message database of each mail server. */
 void check_message_databases(struct check_mysql *m);
 

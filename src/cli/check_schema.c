@@ -44,8 +44,9 @@ say_grant(struct check_mysql *m, const struct database_host *h,
 		    h->section, database, g->table, without, e->text);
 		break;
 	default:
-		check_say(m->k, "FAIL", "%s %s.`%s`: %s", h->section, database,
-		    g->table, e->text);
+		check_say(m->k, "FAIL",
+		    "%s %s.`%s`: %s; see the log of the database server",
+		    h->section, database, g->table, e->text);
 	}
 }
 
@@ -114,8 +115,10 @@ check_generation(struct check_mysql *m)
 
 	if (database_query(m->d.main, text, &database, 1, &s, &e) != 0 ||
 	    sql_fetch(&s, &e) != 1 || sql_cell_int64(&s.cells[0], &n) != 0)
-		check_say(
-		    m->k, "FAIL", "[main_db] generation of Postal: %s", e.text);
+		check_say(m->k, "FAIL",
+		    "[main_db] generation of Postal: %s; see the log of the "
+		    "database server",
+		    e.text);
 	else
 		check_say(m->k, "ok", "[main_db] Postal %s",
 		    n > 0 ? "3.x" : "1.x or 2.x");
@@ -149,7 +152,10 @@ check_webhooks(struct check_mysql *m)
 			    (const char *)s.cells[1].text.p);
 	/* A missing grant was said before. */
 	if (got != 0 && m->d.main->sql.failure != SQL_DENIED)
-		check_say(m->k, "FAIL", "[main_db] webhooks: %s", e.text);
+		check_say(m->k, "FAIL",
+		    "[main_db] webhooks: %s; see the log of the database "
+		    "server",
+		    e.text);
 	sql_statement_clear(&s);
 }
 
@@ -187,6 +193,7 @@ check_main(struct check_mysql *m)
 	check_generation(m);
 	check_engine(m, m->d.main, span_of(database), "webhook_requests");
 	check_webhooks(m);
+	check_tracking_domains(m);
 	m->servers = databases_read_servers(&m->d, &e) == 0;
 }
 

@@ -23,13 +23,18 @@ static const struct {
 	"the daemon, in the foreground, log on stderr"},
     {"forward", command_forward, "forward [-c FILE]",
 	"the forwarder to Postal's MySQL, in the foreground"},
-    {"check", command_check, "check [-c FILE]",
+    {"check", command_check, "check [-c FILE] [--json]",
 	"configuration, ports, spool, users, MySQL: a line each, with the "
 	"remedy"},
+    {"selftest", command_selftest,
+	"selftest [-c FILE] [--json] [--server TOKEN] [--url URL]",
+	"play one open and one click, show where they arrive, leave nothing"},
     {"config", command_config, "config [-c FILE]",
 	"the configuration in effect, and where each value comes from"},
-    {"status", command_status, "status [-c FILE] [--json]",
-	"roles, spool and counters of the running daemon"},
+    {"status", command_status,
+	"status [-c FILE] [--json] [--all] [--watch [SECONDS]]",
+	"the running daemon: what it serves, holds and counts; exit code 0 "
+	"when it stores events, 75 when not, 69 without a daemon"},
     {"events", command_events,
 	"events [-c FILE] [--json] [--follow] [--since SEQ]",
 	"the opens and clicks in the spool"},
@@ -42,6 +47,9 @@ static const struct {
 	"domains [-c FILE] [--json] [--needing] [--target NAME]... [--state "
 	"DIR]",
 	"Postal's tracking domains, and what each needs for HTTPS"},
+    {"import-config", command_import_config,
+	"import-config [--password-file PATH | --show-password] [FILE]",
+	"print tracker.conf as Postal's postal.yml and environment have it"},
     {"version", NULL, "version", "version, build flags, libraries"},
     {"help", command_help, "help", "this text"},
 };

@@ -22,6 +22,8 @@ int command_events(int argc, char **argv);
 int command_link(int argc, char **argv);
 int command_sql(int argc, char **argv);
 int command_domains(int argc, char **argv);
+int command_selftest(int argc, char **argv);
+int command_import_config(int argc, char **argv);
 
 /* Prints what is wrong and the usage of the command; returns EX_USAGE. */
 int cli_usage_error(const char *command, const char *what);
@@ -38,11 +40,17 @@ enum option_letter {
 	OPTION_SERVER = 1 << 4, /* --server TOKEN */
 	OPTION_TOKEN = 1 << 5,	/* --token TOKEN */
 	OPTION_NEEDING = 1 << 6,
-	OPTION_STATE = 1 << 7,	/* --state DIR */
-	OPTION_TARGET = 1 << 8, /* --target NAME, more than once */
+	OPTION_STATE = 1 << 7,		/* --state DIR */
+	OPTION_TARGET = 1 << 8,		/* --target NAME, more than once */
+	OPTION_URL = 1 << 9,		/* --url URL */
+	OPTION_PASSWORD_FILE = 1 << 10, /* --password-file PATH */
+	OPTION_SHOW_PASSWORD = 1 << 11,
+	OPTION_ALL = 1 << 12,
+	OPTION_WATCH = 1 << 13, /* --watch, --watch=SECONDS */
 };
 
 #define OPTION_TARGETS_MAX 16
+#define OPTION_WATCH_MAX 86400
 
 struct options {
 	const char *config; /* NULL: the packaged place */
@@ -53,7 +61,10 @@ struct options {
 	const char *state; /* NULL: not given */
 	const char *targets[OPTION_TARGETS_MAX];
 	size_t n_targets;
-	char **rest; /* what is no option */
+	const char *url, *password_file;
+	bool show_password, all, watch;
+	uint64_t watch_seconds; /* 0: not given */
+	char **rest;		/* what is no option */
 	int n_rest;
 };
 
@@ -84,6 +95,8 @@ struct ask {
  */
 int ask_open(struct ask *a, const struct config *c, bool start, struct err *e);
 void ask_close(struct ask *a);
+/* The monitor of the daemon that listens on [spool] socket; 0: none does. */
+pid_t ask_daemon(const struct config *c);
 /* One question, one answer of this type; a refusal is an error. */
 int ask(struct ask *a, enum ipc_type type, const void *body,
     enum ipc_type wanted, struct ipc_received *answer, struct err *e);

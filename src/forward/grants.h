@@ -34,7 +34,8 @@ struct grant {
 	const char *what; /* "UPDATE (loaded, clicked)" */
 	/* A statement that the server only prepares for those who hold it,
 	 * and that has the columns that are used: before and after the
-	 * table's name. It is never executed. */
+	 * table's name. Only `selftest` executes those that write, and rolls
+	 * them back. */
 	const char *before, *after;
 	/* What does not work without it; NULL: nothing is forwarded. */
 	const char *without;

@@ -42,6 +42,8 @@ static const struct row rows[COUNTER_N] = {
 	"Events that a worker could not hand to the store."},
     [COUNTER_PROXY_HEADERS_BAD] = {"proxy_headers_bad_total",
 	"Connections of a trusted proxy with a bad or missing PROXY header."},
+    [COUNTER_PROXY_HEADERS_UNEXPECTED] = {"proxy_headers_unexpected_total",
+	"Connections refused because of a PROXY header that is not expected."},
     [COUNTER_TLS_HANDSHAKES] = {"tls_handshakes_total",
 	"TLS handshakes done, resumed ones among them."},
     [COUNTER_TLS_RESUMPTIONS] = {"tls_resumptions_total",
@@ -68,6 +70,8 @@ static const struct row rows[COUNTER_N] = {
 	"Handshakes that failed by a fault of ours."},
     [COUNTER_TLS_FAILED_TIMEOUT] = {"tls_failed_timeout_total",
 	"Handshakes that took too long."},
+    [COUNTER_ACCESS_LINES_DROPPED] = {"access_lines_dropped_total",
+	"Lines of the access log that could not be written in time."},
 };
 
 /* Counters that are kinds of one thing, and what tells them apart; a counter

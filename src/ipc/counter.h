@@ -24,8 +24,10 @@ enum counter {
 	COUNTER_EVENTS_LATE, /* answered before they were stored */
 	COUNTER_EVENTS_LOST, /* never reached the store */
 	COUNTER_PROXY_HEADERS_BAD,
-	COUNTER_TLS_HANDSHAKES,	 /* done; also the resumed ones */
-	COUNTER_TLS_RESUMPTIONS, /* of a session that was known */
+	COUNTER_PROXY_HEADERS_UNEXPECTED, /* with proxy_protocol = no, or
+					   * from a stranger */
+	COUNTER_TLS_HANDSHAKES,		  /* done; also the resumed ones */
+	COUNTER_TLS_RESUMPTIONS,	  /* of a session that was known */
 	/* Handshakes that came to nothing, by enum tls_reason. */
 	COUNTER_TLS_FAILED_CLIENT_ALERT,
 	COUNTER_TLS_FAILED_CLOSED,
@@ -38,6 +40,7 @@ enum counter {
 	COUNTER_TLS_FAILED_SIGNATURE,
 	COUNTER_TLS_FAILED_INTERNAL,
 	COUNTER_TLS_FAILED_TIMEOUT,
+	COUNTER_ACCESS_LINES_DROPPED,
 	COUNTER_N,
 };
 

@@ -64,5 +64,12 @@ extern const struct ipc_record ipc_commits_get_body;
 extern const struct ipc_record ipc_commits_body;
 extern const struct ipc_record ipc_permission_get_body;
 extern const struct ipc_record ipc_permission_body;
+extern const struct ipc_record ipc_clients_get_body;
+extern const struct ipc_record ipc_clients_body;
+extern const struct ipc_record ipc_selftest_body;
+extern const struct ipc_record ipc_selftest_state_body;
+extern const struct ipc_record ipc_logger_settings_body;
+extern const struct ipc_record ipc_lines_body;
+extern const struct ipc_record ipc_lines_lost_body;
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/number.h"
+#include "monitor/address.h"
 #include "monitor/holder.h"
 
 /* The queue of connections that no worker has taken yet; the kernel cuts it
@@ -111,6 +112,13 @@ explain_taken(const struct endpoint *at, const char *section, const char *shown,
 		    "sight; `ss -tan` shows connections that still use it",
 		    shown);
 	endpoint_format(&h.at, held_at);
+	if (h.pid != 0 && addr_is_any(&h.at.addr) && !addr_is_any(&at->addr))
+		return err_set(e,
+		    "%s: the port is taken: %s (pid %d) listens on %s, which "
+		    "is this port of every address; give each of its "
+		    "listeners one address (nginx: `listen ADDRESS:%u`) and "
+		    "restart it, a reload is not enough",
+		    shown, h.name, (int)h.pid, held_at, (unsigned int)at->port);
 	if (h.pid == 0)
 		return err_set(e,
 		    "%s: the port is taken: another process listens on %s; "
@@ -121,6 +129,31 @@ explain_taken(const struct endpoint *at, const char *section, const char *shown,
 	    "it listen on its own address only, or choose another [%s] "
 	    "listen",
 	    shown, h.name, (int)h.pid, held_at, section);
+}
+
+static int
+explain_missing(const struct endpoint *at, const char *shown, struct err *e)
+{
+	switch (address_find_v6(&at->addr)) {
+	case ADDRESS_TENTATIVE:
+		return err_set(e,
+		    "%s: this address is tentative: the kernel still asks "
+		    "whether another machine has it; start after "
+		    "network-online.target, and look at the link with "
+		    "`ip -6 addr show tentative`",
+		    shown);
+	case ADDRESS_DUPLICATE:
+		return err_set(e,
+		    "%s: another machine of this network has this address "
+		    "(dadfailed); take it away there, or listen on another "
+		    "one",
+		    shown);
+	default:
+		return err_set(e,
+		    "%s: this address is not on this machine; `ip addr` lists "
+		    "those that are",
+		    shown);
+	}
 }
 
 static int
@@ -141,10 +174,7 @@ explain(const struct endpoint *at, const char *section, const char *shown,
 		e->code = EACCES;
 		return -1;
 	case EADDRNOTAVAIL:
-		(void)err_set(e,
-		    "%s: this address is not on this machine; `ip addr` lists "
-		    "those that are",
-		    shown);
+		(void)explain_missing(at, shown, e);
 		e->code = EADDRNOTAVAIL;
 		return -1;
 	case EAFNOSUPPORT:

@@ -24,12 +24,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-/* Descriptors that a worker has beside its connections. */
-#define WORKER_OWN_FDS 96
 /* A keeper that is not wanted any more has nothing to finish. */
 #define KEEPER_GRACE_MS 2000
 /* For the last commit. */
 #define STORE_GRACE_MS 5000
+/* Of a worker, beyond what a visitor may take. */
+#define WORKER_GRACE_MS 1000
 
 /* Zeroed memory that workers share, and the key of what is in it. */
 static int
@@ -55,12 +55,12 @@ fit_connections(struct monitor *m)
 {
 	uint64_t limit = (uint64_t)fd_raise_limit();
 	uint64_t room =
-	    limit > WORKER_OWN_FDS + 16 ? limit - WORKER_OWN_FDS : 16;
+	    limit > SETTINGS_WORKER_FDS + 16 ? limit - SETTINGS_WORKER_FDS : 16;
 	uint64_t most = room * m->workers;
 
 	if (m->config.clients.max_connections <= most)
 		return;
-	log_warn("max_connections=%" PRIu64 " lowered to %" PRIu64
+	log_warn("lower max_connections=%" PRIu64 " to=%" PRIu64
 		 ": a process may open %" PRIu64
 		 " descriptors here; raise LimitNOFILE= of the unit or "
 		 "`ulimit -n`",
@@ -219,6 +219,13 @@ replace_store(struct monitor *m, int challenges_fd)
 	}
 }
 
+uint64_t
+monitor_worker_grace(const struct monitor *m)
+{
+	return m->config.clients.header_timeout + m->config.spool.max_wait +
+	       WORKER_GRACE_MS;
+}
+
 static int
 apply(struct monitor *m, const struct config *new, struct err *e)
 {
@@ -227,14 +234,16 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	struct ipc_store_settings settings;
 	bool other_challenges = strcmp(m->config.https.acme_challenges,
 				    new->https.acme_challenges) != 0;
-	int challenges_fd = -1;
+	int access_fd = -1, challenges_fd = -1;
 
 	if (users_find(new, &users, e) != 0 ||
-	    (other_challenges &&
-		place_open_challenges(new->https.acme_challenges, m->spool_fd,
-		    &challenges_fd, e) != 0))
+	    monitor_open_access_file(new, &access_fd, e) != 0)
 		return -1;
-	if (listeners_open(&m->listeners, new, &next, e) != 0) {
+	if ((other_challenges &&
+		place_open_challenges(new->https.acme_challenges, m->spool_fd,
+		    &challenges_fd, e) != 0) ||
+	    listeners_open(&m->listeners, new, &next, e) != 0) {
+		fd_close(&access_fd);
 		fd_close(&challenges_fd);
 		return -1;
 	}
@@ -258,7 +267,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		replace_store(m, challenges_fd);
 	m->generation++;
 	m->reloading = true;
-	if (monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
+	if (monitor_set_logger(m, access_fd, e) != 0 ||
+	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
 	return monitor_new_workers(m, e);
 }

@@ -16,6 +16,9 @@ struct users {
 /* -1 when one that tracker.conf names does not exist. */
 int users_find(const struct config *c, struct users *u, struct err *e);
 
+/* Descriptors that a worker has beside its connections. */
+#define SETTINGS_WORKER_FDS 96
+
 /* Networks of trusted proxies as records; borrowed by the web settings. */
 #define SETTINGS_TRUSTED_SIZE (CONFIG_TRUSTED_MAX * 17)
 

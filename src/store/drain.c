@@ -170,6 +170,8 @@ drain_settle(struct store *s, const union ipc_body *body)
 		return breach;
 	r = settle_rows(s, &body->settle, &e);
 	if (r == DATABASE_OK)
+		selftest_settled(s, &body->settle);
+	if (r == DATABASE_OK)
 		forwarder_done(s, body->settle.rows.count);
 	else
 		spool_failed(s, r, &e);

@@ -13,6 +13,7 @@
 #include "ipc/counter.h"
 #include "role/role.h"
 #include "store/links.h"
+#include "store/rates.h"
 #include "store/replica.h"
 #include "store/search.h"
 #include "store/spool.h"
@@ -21,6 +22,7 @@
 #define TOOLS_MAX 32
 #define ADMINS_MAX 4
 #define ROLES_BYTES 32768
+#define LISTENERS_BYTES (IPC_LISTENERS_MAX * 20)
 /* Tokens of the servers of one batch; what does not fit is not noted. */
 #define BATCH_NAMES_SIZE 8192
 
@@ -39,6 +41,7 @@ struct worker {
 	struct spool_batch batch; /* borrows bytes and names */
 	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX: its events */
 	uint8_t *names;		  /* BATCH_NAMES_SIZE: their servers */
+	bool counted;		  /* it has sent its counters */
 	uint64_t counters[COUNTER_N];
 };
 
@@ -96,6 +99,25 @@ struct known_parts {
 	bool servers_begun, domains_begun;
 };
 
+/* What `selftest` plays with: known here alone, for the time that its
+ * connection lasts. */
+#define SELFTEST_TOKEN_SIZE 42
+#define SELFTEST_AGAIN_MAX 64
+struct selftest {
+	struct tool *owner; /* NULL: there is none */
+	bool own_server;    /* the server is made up too */
+	uint32_t server_id;
+	uint8_t len;
+	uint8_t server[IPC_TOKEN_MAX];
+	char token[SELFTEST_TOKEN_SIZE];
+	struct ipc_selftest_row rows[2]; /* the open, the click */
+	/* Asked for again, by a proxy for instance. */
+	uint64_t again[SELFTEST_AGAIN_MAX];
+	size_t n_again;
+	uint8_t reason_len;
+	uint8_t reason[IPC_REASON_MAX];
+};
+
 struct store {
 	struct role role;
 	struct loop loop;
@@ -122,6 +144,8 @@ struct store {
 	uint64_t sweep_at_ms;
 	bool sweep_again;
 	uint64_t batches_taken;
+	struct ipc_clients clients; /* of the events that came last */
+	struct selftest selftest;
 	bool stopping;
 
 	uint64_t uncommitted; /* events of relaxed batches in the open
@@ -133,12 +157,16 @@ struct store {
 	bool ready;
 	char reason[256];    /* why not */
 	uint64_t lost_since; /* since it was ready last */
-	struct log_limit log_lost, log_links, log_challenges;
+	bool said_lost;	     /* and not yet that it stores again */
+	struct log_limit log_lost, log_links, log_challenges, log_tools;
 
 	int64_t started_us;
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */
 	uint8_t roles[ROLES_BYTES];
 	struct ipc_list role_rows;
+	uint8_t listeners[LISTENERS_BYTES];
+	struct ipc_list listener_rows;
+	struct rates rates;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX each */
 	uint8_t *page;		   /* IPC_RECORD_MAX */
 };
@@ -252,6 +280,29 @@ void drain_committed(struct store *s);
 /* What is set aside, at most so many rows, in s->page. */
 enum database_result drain_list_asides(
     struct store *s, uint16_t most, struct ipc_list *list, struct err *e);
+
+/* selftest.c: what `postal-tracker selftest` plays with */
+
+/* A step; NULL, or why not. */
+const char *selftest_step(struct tool *t, const struct ipc_selftest *step);
+/* Its state as a message; borrows the store, rows from bytes. */
+#define SELFTEST_ROWS_SIZE 96
+struct ipc_selftest_state selftest_state(
+    const struct store *s, uint8_t bytes[SELFTEST_ROWS_SIZE]);
+/* The tool is gone, and so is what it played with. */
+void selftest_leave(struct tool *t);
+/* The server that is made up; NULL: there is none. */
+const struct selftest *selftest_own_server(const struct store *s);
+/* Whether this is its link, which *linked then holds. */
+bool selftest_link(const struct store *s, const struct ipc_link *link,
+    struct ipc_linked *linked);
+/* A batch was put behind the events up to last_seq. */
+void selftest_put(
+    struct store *s, const struct spool_batch *batch, uint64_t last_seq);
+/* What was put is on stable storage. */
+void selftest_committed(struct store *s);
+/* The forwarder settled these. */
+void selftest_settled(struct store *s, const struct ipc_settle *settle);
 
 /* tool.c */
 int tools_open(struct store *s, int fd, struct err *e);

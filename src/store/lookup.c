@@ -141,8 +141,9 @@ keep_found(
 	if (r == DATABASE_OK)
 		return;
 	if (log_limit_pass(&s->log_links, s->loop.now_ms, &held_back))
-		log_warn("a link that was found is not kept: %s more=%" PRIu64,
-		    e.text, held_back);
+		log_warn("cannot keep server=%" PRIu32
+			 ": a link that was found: %s more=%" PRIu64,
+		    server_id, e.text, held_back);
 	if (r == DATABASE_DAMAGED)
 		keep_replace_links(s, &e);
 }
@@ -271,9 +272,14 @@ lookup_link(struct worker *w, const struct ipc_link *link)
 	bool mysql = s->settings.mode == IPC_MODE_MYSQL;
 	struct server_name *name = known_server(s, link->server_id);
 	enum links_found found;
+	struct ipc_linked linked;
 	struct links_row row;
 	struct err e;
 
+	if (selftest_link(s, link, &linked)) {
+		send_linked(w, &linked);
+		return;
+	}
 	if (mysql && (name == NULL || name->gone)) {
 		send_status(w, link->ask,
 		    s->servers_known ? IPC_LINKED_NO_SERVER

@@ -63,8 +63,14 @@ static int
 note_server(struct worker *w, struct writer *names, uint32_t id)
 {
 	struct server_name *name = known_server(w->store, id);
+	const struct selftest *own = selftest_own_server(w->store);
 	struct ipc_server_row row;
 
+	if (name == NULL && own != NULL && own->server_id == id) {
+		row = (struct ipc_server_row){id, {own->server, own->len}};
+		(void)ipc_put(names, &ipc_server_row_record, &row);
+		return 0;
+	}
 	if (name == NULL)
 		return known_may_be(w->store, id) ? 0 : -1;
 	if (name->noted_in == w->store->batches_taken)
@@ -73,6 +79,19 @@ note_server(struct worker *w, struct writer *names, uint32_t id)
 	row = (struct ipc_server_row){id, {name->token, name->len}};
 	(void)ipc_put(names, &ipc_server_row_record, &row);
 	return 0;
+}
+
+/* Who asks: when all are one private address, it is a proxy's. */
+static void
+note_client(struct store *s, const uint8_t ip[16])
+{
+	if (s->clients.n > 0 &&
+	    memcmp(s->clients.ip, ip, sizeof(s->clients.ip)) == 0) {
+		s->clients.n++;
+		return;
+	}
+	memcpy(s->clients.ip, ip, sizeof(s->clients.ip));
+	s->clients.n = 1;
 }
 
 /* Copies the rows, which lie in the receive buffer, as they are. */
@@ -88,6 +107,7 @@ take_rows(struct worker *w, const struct ipc_list *rows)
 	w->batch.newest_us = INT64_MIN;
 	for (size_t i = 0; i < rows->count; i++) {
 		ipc_next(&c, &ipc_event_record, &event);
+		note_client(w->store, event.ip);
 		if (event.at_us > w->batch.newest_us)
 			w->batch.newest_us = event.at_us;
 		if (event.server_id == last_server)
@@ -159,8 +179,14 @@ on_counters(struct worker *w, const union ipc_body *body)
 		/* Totals only grow; less is nonsense. */
 		if (row.value < w->counters[row.counter])
 			return IPC_BREACH_ORDER;
+		/* A worker that an earlier store knew counted most of it
+		 * before. */
+		if (!w->counted)
+			rates_skip(&w->store->rates, (enum counter)row.counter,
+			    row.value);
 		w->counters[row.counter] = row.value;
 	}
+	w->counted = true;
 	spool_count_lost(
 	    &w->store->spool, w->counters[COUNTER_EVENTS_LOST] - lost);
 	spool_count_late(
@@ -271,6 +297,7 @@ static enum ipc_result
 send_servers(struct store *s, struct worker *w)
 {
 	struct ipc_servers part = {.flags = IPC_SERVERS_FIRST};
+	const struct selftest *own = selftest_own_server(s);
 	/* Room for the message's own fields in front of its rows. */
 	struct writer rows = writer_of(s->page, IPC_RECORD_MAX - 16);
 	enum ipc_result sent;
@@ -289,6 +316,13 @@ send_servers(struct store *s, struct worker *w)
 			(void)ipc_put(&rows, &ipc_server_row_record, &row);
 		}
 		part.rows.count++;
+	}
+	if (own != NULL) {
+		struct ipc_server_row row = {
+		    own->server_id, {own->server, own->len}};
+
+		if (ipc_put(&rows, &ipc_server_row_record, &row) == 0)
+			part.rows.count++;
 	}
 	return send_part(s, w, &part, &rows, true);
 }

@@ -32,14 +32,36 @@ tls_gather_init(struct tls_gather *g, uint8_t *memory)
 	*g = (struct tls_gather){.memory = memory};
 }
 
+static const char proxy_header[] = "a PROXY header that is not expected";
+
+bool
+tls_is_proxy_header(const struct tls_failure *f)
+{
+	return f->text == proxy_header;
+}
+
+/* As both versions of the PROXY protocol begin; it comes in one piece. */
+static bool
+begins_like_proxy_header(uint8_t first, struct span rest)
+{
+	static const uint8_t v2[] = {
+	    '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n'};
+
+	return (first == 'P' && span_starts(rest, span_of("ROXY "))) ||
+	       (first == '\r' &&
+		   span_starts(rest, (struct span){v2, sizeof(v2)}));
+}
+
 static enum tls_hello_result
-not_tls(const struct tls_gather *g, struct tls_failure *f)
+not_tls(const struct tls_gather *g, struct span rest, struct tls_failure *f)
 {
 	uint8_t c = g->header[0];
-	bool letter = c >= 'A' && c <= 'Z';
+	const char *text = c >= 'A' && c <= 'Z'
+			       ? "plain HTTP on a port for HTTPS"
+			       : "this is not TLS";
 
 	return wrong(f, TLS_REASON_NOT_TLS, TLS_ALERT_UNEXPECTED_MESSAGE,
-	    letter ? "plain HTTP on a port for HTTPS" : "this is not TLS");
+	    begins_like_proxy_header(c, rest) ? proxy_header : text);
 }
 
 static enum tls_hello_result
@@ -50,7 +72,7 @@ take_header(struct tls_gather *g, struct tls_failure *f)
 
 	if ((type != RECORD_HANDSHAKE && type != RECORD_ALERT) ||
 	    g->header[1] != 3)
-		return not_tls(g, f);
+		return not_tls(g, span_of(""), f);
 	if (len > TLS_HELLO_MAX)
 		return wrong(f, TLS_REASON_BROKEN, TLS_ALERT_RECORD_OVERFLOW,
 		    "a record is too long");
@@ -127,7 +149,7 @@ tls_gather_take(struct tls_gather *g, struct span *bytes, struct tls_failure *f)
 		/* Other protocols show in their first byte. */
 		if (g->n_header == 1 && g->header[0] != RECORD_HANDSHAKE &&
 		    g->header[0] != RECORD_ALERT)
-			r = not_tls(g, f);
+			r = not_tls(g, *bytes, f);
 		else if (g->n_header == TLS_RECORD_HEADER)
 			r = take_header(g, f);
 	}

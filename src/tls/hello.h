@@ -79,6 +79,9 @@ struct tls_gather {
 	uint16_t left; /* of the record that arrives */
 };
 
+/* Whether a PROXY header stood where TLS was expected. */
+bool tls_is_proxy_header(const struct tls_failure *f);
+
 void tls_gather_init(struct tls_gather *g, uint8_t *memory);
 /*
  * Takes bytes off *bytes, never more than belong to the record in which the

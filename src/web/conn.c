@@ -118,6 +118,7 @@ conn_close(struct web *w, struct conn *c)
 		return;
 	if (c->state == CONN_IDLE || c->state == CONN_HEAD)
 		tls_say_bye(w, c);
+	access_closed(w, c);
 	tls_leave(w, c);
 	conn_list_remove(c);
 	conn_drop_head(w, c);
@@ -195,10 +196,25 @@ drain(struct web *w, struct conn *c)
 
 /* --- requests ---------------------------------------------------------- */
 
-static void
-refuse(struct web *w, struct conn *c, const struct http_request *r)
+/* A proxy that speaks the PROXY protocol to somebody who was not told so. */
+static bool
+is_proxy_header(const struct head *h)
 {
+	struct addr ignored;
+	size_t len;
+
+	return http_proxy_parse((struct span){h->bytes, h->len}, &len,
+		   &ignored) != HTTP_PROXY_ABSENT;
+}
+
+static void
+refuse(struct web *w, struct conn *c, const struct head *h)
+{
+	const struct http_request *r = &h->request;
+
 	w->counters[COUNTER_REQUESTS_REFUSED]++;
+	if (is_proxy_header(h))
+		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
 	c->keep_alive = false;
 	c->head_method = false;
 	c->linger = true;
@@ -220,9 +236,13 @@ parse(struct web *w, struct conn *c, struct head *h)
 	case HTTP_PARSE_MORE:
 		return false;
 	case HTTP_PARSE_WRONG:
-		refuse(w, c, &h->request);
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
+		refuse(w, c, h);
 		return false;
 	default:
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, true);
 		answer_request(w, c, &h->request);
 	}
 	/* One that waits for its link is answered from its head again. */
@@ -356,6 +376,8 @@ time_out_head(struct web *w, struct conn *c)
 		return;
 	}
 	w->counters[COUNTER_REQUESTS_TIMED_OUT]++;
+	access_begin(w, c, (struct span){c->head->bytes, c->head->len},
+	    &c->head->request, false);
 	c->keep_alive = false;
 	c->linger = true;
 	conn_reply(w, c, HTTP_REPLY_TIMEOUT);

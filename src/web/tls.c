@@ -275,13 +275,12 @@ report(struct web *w, const struct conn *c, unsigned int reason,
 		return;
 	if (c->tls != NULL)
 		sni = tls_info(c->tls).name;
-	addr_format(&c->peer, address);
 	log_warn("tls failed reason=\"%s\" detail=\"%s\" alert=%u name=%s "
 		 "address=%s more=%" PRIu64,
 	    reason == REASON_TIMEOUT ? "timeout"
 				     : tls_reason_text((enum tls_reason)reason),
-	    f->text, f->alert, log_escape(sni, name, sizeof(name)), address,
-	    held_back);
+	    f->text, f->alert, log_escape(sni, name, sizeof(name)),
+	    access_shown(w, &c->peer, address), held_back);
 }
 
 /* The handshake failed, and the alert is on its way. */
@@ -294,6 +293,8 @@ fail(struct web *w, struct conn *c)
 
 	if (f.text == NULL)
 		f.text = "it ended before it was done";
+	if (tls_is_proxy_header(&f))
+		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
 	report(w, c, f.reason, &f);
 	/* Closing at once might reset the connection, and the alert would not
 	 * be seen. */

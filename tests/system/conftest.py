@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+import kernel
 import mariadb
 import postal
 
@@ -234,6 +235,7 @@ class Tracker:
             text=True,
             timeout=60,
             check=False,
+            preexec_fn=kernel.IN_STEP if args[0] == "check" else None,
         )
         if check:
             assert r.returncode == 0, (args, r.stdout, r.stderr)
@@ -251,7 +253,10 @@ class Tracker:
         return [json.loads(line) for line in out.split("\n") if line]
 
     def status(self):
-        return json.loads(self.cli("status", "--json").stdout)
+        r = self.cli("status", "--json", check=False)
+        out = json.loads(r.stdout)
+        assert r.returncode == (0 if out["ready"] else 75), r
+        return out
 
     # --- processes ------------------------------------------------------
 

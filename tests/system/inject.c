@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,10 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <elf.h>
+
+#define TRIES 5000
 
 static int
 fail(const char *what)
@@ -26,8 +30,24 @@ fail(const char *what)
 	return 1;
 }
 
-/* The process waits in epoll_wait: just before its instruction pointer stands
- * the instruction that enters the kernel. */
+/*
+ * A process that waits in epoll_wait has the instruction that enters the
+ * kernel just before its instruction pointer. false: it was stopped elsewhere.
+ */
+static bool
+is_in_call(pid_t pid, const struct user_regs_struct *regs)
+{
+#ifdef __x86_64__
+	long word;
+
+	errno = 0;
+	word = ptrace(PTRACE_PEEKTEXT, pid, regs->rip - 2, NULL);
+	return errno == 0 && (word & 0xffff) == 0x050f;
+#else
+#error "say here how a system call is entered on this machine"
+#endif
+}
+
 static void
 aim(struct user_regs_struct *regs, uint64_t number)
 {
@@ -42,25 +62,45 @@ aim(struct user_regs_struct *regs, uint64_t number)
 #endif
 }
 
+/* Stops it in a system call; 0 when it was. A busy machine stops it in between
+ * now and then, so that is tried again. */
+static int
+stop_in_call(pid_t pid, struct user_regs_struct *regs)
+{
+	struct iovec io = {regs, sizeof(*regs)};
+	int status;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) != 0)
+			return fail("attach");
+		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+			return fail("wait");
+		if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &io) != 0)
+			return fail("read registers");
+		if (is_in_call(pid, regs))
+			return 0;
+		if (ptrace(PTRACE_DETACH, pid, NULL, NULL) != 0)
+			return fail("detach");
+		(void)usleep(1000);
+	}
+	errno = EBUSY;
+	return fail("it is never in a system call");
+}
+
 int
 main(int argc, char **argv)
 {
 	struct user_regs_struct regs;
 	struct iovec io = {&regs, sizeof(regs)};
 	pid_t pid;
-	int status;
 
 	if (argc != 3) {
 		(void)fprintf(stderr, "usage: inject PID NUMBER\n");
 		return 2;
 	}
 	pid = (pid_t)strtol(argv[1], NULL, 10);
-	if (ptrace(PTRACE_ATTACH, pid, NULL, NULL) != 0)
-		return fail("attach");
-	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-		return fail("wait");
-	if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &io) != 0)
-		return fail("read registers");
+	if (stop_in_call(pid, &regs) != 0)
+		return 1;
 	aim(&regs, strtoull(argv[2], NULL, 10));
 	if (ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &io) != 0)
 		return fail("set registers");

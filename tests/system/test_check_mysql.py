@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 
+import kernel
 import pytest
 
 from conftest import TRACKER, free_port, wait_for
@@ -36,6 +37,7 @@ def check(stack, prefix=()):
         text=True,
         timeout=60,
         check=False,
+        preexec_fn=kernel.IN_STEP,
     )
     assert done.stderr == "", done.stderr
     assert PASSWORD not in done.stdout
@@ -54,10 +56,12 @@ def troubles(lines):
 
 
 def expect(stack, verdict, *words):
-    """Exactly one trouble, of this verdict, with all these words."""
+    """Exactly one trouble, of this verdict, with all these words and a
+    remedy."""
     code, lines = check(stack)
     found = troubles(lines)
     assert len(found) == 1 and found[0][0] == verdict, lines
+    assert "; " in found[0][1], found
     for word in words:
         assert re.search(word, found[0][1]), (word, found)
     assert code == (69 if verdict == "FAIL" else 0)

@@ -228,6 +228,9 @@ def test_completion_of_values(tmp_path):
     assert complete("domains", "--state", "", **at) == ["state"]
     assert complete("link", "add", "--server", "", **at) == []
     assert complete("run", "", **at) == ["-c"]
+    assert complete("import-config", "t", **at) == ["tracker.conf"]
+    assert complete("import-config", "--password-file", "t", **at) == [
+        "tracker.conf"]
 
 
 def test_completion_is_found_by_bash():

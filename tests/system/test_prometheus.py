@@ -174,7 +174,7 @@ def test_every_metric_that_is_used_exists(watched):
     assert exported - asked - told == {
         "store_up", "store_start_time_seconds", "forwarder_start_time_seconds",
         "forwarder_written_total", "events_late_total", "events_lost_total",
-        "proxy_headers_bad_total",
+        "proxy_headers_bad_total", "proxy_headers_unexpected_total",
     }
 
 

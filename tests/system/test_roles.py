@@ -53,6 +53,7 @@ def test_web_worker(tracker):
                     ), (fd, target)
             maps = Path(f"/proc/{pid}/maps").read_text()
             assert "mysql" not in maps and "mariadb" not in maps
+            assert "yaml" not in maps
 
 
 def test_store(tracker):

@@ -15,7 +15,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http", "tls"],
     ["role"],
     ["monitor"],
-    ["web", "keeper", "store", "forward", "admin"],
+    ["web", "keeper", "logger", "store", "forward", "admin"],
     ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
@@ -25,6 +25,7 @@ OWNERS = {
     "seccomp.h": ("sandbox",),
     "ini.h": ("config",),
     "mysql.h": ("forward",),
+    "yaml.h": ("cli",),
     "bearssl.h": CRYPTO,
     "sodium.h": CRYPTO,
     "gmp.h": CRYPTO,
