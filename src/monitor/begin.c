@@ -53,6 +53,7 @@ spawn_web(struct child *c, struct err *e)
 	settings.s1 = m->sessions_key[1];
 	settings.n_listeners = (uint16_t)m->listeners.n_web;
 	settings.n_https = (uint16_t)m->listeners.n_https;
+	c->https = settings.n_https > 0;
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }
 
@@ -155,6 +156,9 @@ connect_worker(struct child *asker, struct child *other)
 
 	if (asker->channel.fd < 0 || other->channel.fd < 0)
 		return;
+	/* HTTPS was turned on while it was running: it has no use for it. */
+	if (other->role == IPC_KEEPER && !asker->https)
+		return;
 	if (fd_seqpacket_pair(pair, &e) != 0) {
 		log_err("channel role=%s[%u] error=\"%s\"",
 		    ipc_role_name(asker->role), asker->index, e.text);
@@ -177,6 +181,7 @@ may_meet(const struct child *asker, const struct child *other)
 		   (other->role == IPC_KEEPER && other->pairs.connected));
 }
 
+/* Also to web workers that finish: they have events for a new store. */
 void
 connect_started(struct child *started)
 {
@@ -186,7 +191,8 @@ connect_started(struct child *started)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *other = &m->children[i];
 
-		if (!child_is_running(other))
+		if (!child_is_running(other) &&
+		    (other->role != IPC_WEB || other->state != CHILD_STOPPING))
 			continue;
 		if (may_meet(started, other))
 			connect_worker(started, other);

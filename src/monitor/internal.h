@@ -37,6 +37,7 @@ struct child {
 	enum ipc_role role;
 	uint16_t index;
 	unsigned int generation; /* of web and admin; counts reloads */
+	bool https; /* a web worker that was started with ports of HTTPS */
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;
@@ -45,6 +46,7 @@ struct child {
 	uint64_t restart_at_ms;
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
+	bool again;	     /* stopping, and then started again */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
 	struct pairs_of_role pairs;
 };
@@ -94,6 +96,8 @@ struct child *child_new(struct monitor *m, enum ipc_role role, uint16_t index);
 void child_start(struct child *c);
 /* Tells it to finish, at the latest in grace_ms. */
 void child_stop(struct child *c, uint64_t grace_ms);
+/* The same, and starts it again with what it is given then. */
+void child_replace(struct child *c, uint64_t grace_ms);
 /* Ends it at once; it is started again as after any death. */
 void child_kill(struct child *c);
 /* Takes note of a process that ended; false when it was none of ours. */
