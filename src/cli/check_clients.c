@@ -30,7 +30,7 @@ say_one_address(struct check *k, const struct ipc_clients *c)
 		    "proxy whose word about its visitors is not believed; set "
 		    "[clients] trusted_proxies = %s",
 		    c->n, shown, shown);
-	else if (k->config->clients.proxy_protocol)
+	else if (k->config->clients.proxy_protocol == CONFIG_PROXY_YES)
 		check_say(k, "warn",
 		    "clients: the last %" PRIu64
 		    " opens and clicks came from the proxy %s itself, which "

@@ -34,8 +34,8 @@ place_http(const struct config *c, struct visit_place *place)
 	place->direct = reachable(&c->http.listen.list[0]);
 	place->port = 80;
 	(void)snprintf(place->host, sizeof(place->host), "localhost");
-	place->proxy_header =
-	    c->clients.proxy_protocol && is_trusted(c, &place->direct);
+	place->proxy_header = c->clients.proxy_protocol == CONFIG_PROXY_YES &&
+			      is_trusted(c, &place->direct);
 }
 
 /* The first name, bytewise, that has a pair. */
@@ -62,7 +62,8 @@ place_https(const struct config *c, struct visit_place *place, struct err *e)
 	place->https = true;
 	place->direct = reachable(&c->https.listen.list[0]);
 	place->port = 443;
-	if (c->clients.proxy_protocol && is_trusted(c, &place->direct))
+	if (c->clients.proxy_protocol != CONFIG_PROXY_NO &&
+	    is_trusted(c, &place->direct))
 		return err_set(e,
 		    "HTTPS behind PROXY headers can only be asked through the "
 		    "proxy; give --url https://NAME");

@@ -34,6 +34,9 @@ struct config_networks {
 };
 
 enum config_choice {
+	CONFIG_PROXY_NO,
+	CONFIG_PROXY_YES,
+	CONFIG_PROXY_HTTPS,  /* on [https] listen alone */
 	CONFIG_SANDBOX_AUTO, /* required as root, else what is possible */
 	CONFIG_SANDBOX_REQUIRED,
 	CONFIG_SANDBOX_BEST_EFFORT,
@@ -80,7 +83,7 @@ struct config {
 		uint64_t handshake_timeout;
 	} https;
 	struct {
-		bool proxy_protocol;
+		enum config_choice proxy_protocol;
 		struct config_networks trusted_proxies;
 		uint64_t max_connections; /* of all workers together */
 		uint64_t max_connections_per_address;

@@ -23,6 +23,13 @@
 /* sun_path of struct sockaddr_un, with its NUL, has 108 bytes. */
 #define SOCKET_MOST 107
 
+static const struct config_choice_name proxy_names[] = {
+    {"no", CONFIG_PROXY_NO},
+    {"yes", CONFIG_PROXY_YES},
+    {"https", CONFIG_PROXY_HTTPS},
+    {NULL, 0},
+};
+
 static const struct config_choice_name sandbox_names[] = {
     {"auto", CONFIG_SANDBOX_AUTO},
     {"required", CONFIG_SANDBOX_REQUIRED},
@@ -101,10 +108,11 @@ const struct config_directive config_directives[] = {
 	offsetof(struct config, https.handshake_timeout), SECOND / 10,
 	10 * MINUTE, NULL, "10s", "How long a TLS handshake may take.", true},
 
-    {"clients", "proxy_protocol", CONFIG_BOOL,
-	offsetof(struct config, clients.proxy_protocol), 0, 0, NULL, "no",
+    {"clients", "proxy_protocol", CONFIG_CHOICE,
+	offsetof(struct config, clients.proxy_protocol), 0, 0, proxy_names,
+	"no",
 	"Whether trusted_proxies begin each connection with a PROXY protocol "
-	"header (version 1 or 2).",
+	"header (version 1 or 2): https, only on the ports of [https] listen.",
 	true},
     {"clients", "trusted_proxies", CONFIG_NETWORKS,
 	offsetof(struct config, clients.trusted_proxies), 0, CONFIG_TRUSTED_MAX,

@@ -159,8 +159,8 @@ struct ipc_web_settings {
 	uint32_t handshake_timeout_ms;
 	uint8_t access; /* enum http_access_format */
 	uint8_t count_head;
-	uint8_t proxy_protocol;
-	uint8_t durability; /* enum ipc_durability */
+	uint8_t proxy_protocol; /* enum ipc_proxy */
+	uint8_t durability;	/* enum ipc_durability */
 	uint32_t max_wait_ms;
 	uint32_t max_connections; /* of this worker */
 	uint32_t max_connections_per_address;
@@ -176,6 +176,8 @@ struct ipc_network {
 	uint8_t prefix;
 };
 
+/* Which connections of trusted proxies begin with a PROXY header. */
+enum ipc_proxy { IPC_PROXY_NONE, IPC_PROXY_ALL, IPC_PROXY_HTTPS };
 enum ipc_durability { IPC_DURABILITY_SYNC = 1, IPC_DURABILITY_RELAXED = 2 };
 enum ipc_mode { IPC_MODE_STANDALONE = 1, IPC_MODE_MYSQL = 2 };
 

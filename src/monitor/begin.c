@@ -156,6 +156,9 @@ connect_worker(struct child *asker, struct child *other)
 
 	if (asker->channel.fd < 0 || other->channel.fd < 0)
 		return;
+	/* HTTPS was turned on while it was running: it has no use for it. */
+	if (other->role == IPC_KEEPER && !asker->https)
+		return;
 	if (fd_seqpacket_pair(pair, &e) != 0) {
 		log_err("channel role=%s[%u] error=\"%s\"",
 		    ipc_role_name(asker->role), asker->index, e.text);
@@ -175,10 +178,10 @@ may_meet(const struct child *asker, const struct child *other)
 		return other->role == IPC_STORE;
 	return asker->role == IPC_WEB &&
 	       (other->role == IPC_STORE || other->role == IPC_LOGGER ||
-		   (other->role == IPC_KEEPER && other->pairs.connected &&
-		       asker->https));
+		   (other->role == IPC_KEEPER && other->pairs.connected));
 }
 
+/* Also to web workers that finish: they have events for a new store. */
 void
 connect_started(struct child *started)
 {
@@ -188,7 +191,8 @@ connect_started(struct child *started)
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *other = &m->children[i];
 
-		if (!child_is_running(other))
+		if (!child_is_running(other) &&
+		    (other->role != IPC_WEB || other->state != CHILD_STOPPING))
 			continue;
 		if (may_meet(started, other))
 			connect_worker(started, other);

@@ -170,7 +170,7 @@ child_is_old(const struct child *c)
 bool
 child_is_worker(const struct child *c)
 {
-	return c->role == IPC_WEB && c->https && child_is_running(c);
+	return c->role == IPC_WEB && child_is_running(c);
 }
 
 /* --- start ------------------------------------------------------------- */
@@ -245,6 +245,16 @@ child_stop(struct child *c, uint64_t grace_ms)
 }
 
 void
+child_replace(struct child *c, uint64_t grace_ms)
+{
+	/* One that does not run gets what is new when it starts. */
+	if (!child_is_running(c))
+		return;
+	c->again = true;
+	child_stop(c, grace_ms);
+}
+
+void
 child_kill(struct child *c)
 {
 	if (c->pid > 0)
@@ -286,6 +296,7 @@ static void
 bury(struct child *c, int status)
 {
 	bool wanted = c->state == CHILD_STOPPING;
+	bool again = c->again && c->monitor->phase == PHASE_SERVING;
 	char cause[160];
 
 	read_last_words(c);
@@ -301,7 +312,10 @@ bury(struct child *c, int status)
 	c->pid = 0;
 	c->instance = 0;
 	c->kill_at_ms = 0;
-	if (wanted)
+	if (again)
+		c->backoff_ms = 0;
+	c->again = false;
+	if (wanted && !again)
 		c->state = CHILD_FREE;
 	else
 		wait_for_restart(c);

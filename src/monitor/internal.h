@@ -38,7 +38,7 @@ struct child {
 	enum ipc_role role;
 	uint16_t index;
 	unsigned int generation; /* of web and admin; counts reloads */
-	bool https; /* a web worker that was started with such listeners */
+	bool https; /* a web worker that was started with ports of HTTPS */
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;
@@ -47,6 +47,7 @@ struct child {
 	uint64_t restart_at_ms;
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
+	bool again;	     /* stopping, and then started again */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
 	struct pairs_of_role pairs;
 };
@@ -97,6 +98,8 @@ struct child *child_new(struct monitor *m, enum ipc_role role, uint16_t index);
 void child_start(struct child *c);
 /* Tells it to finish, at the latest in grace_ms. */
 void child_stop(struct child *c, uint64_t grace_ms);
+/* The same, and starts it again with what it is given then. */
+void child_replace(struct child *c, uint64_t grace_ms);
 /* Ends it at once; it is started again as after any death. */
 void child_kill(struct child *c);
 /* Takes note of a process that ended; false when it was none of ours. */
@@ -110,7 +113,7 @@ size_t children_count(const struct monitor *m, unsigned int roles,
 bool child_is_running(const struct child *c);
 /* Of the roles that each reload starts anew, one of an earlier reload. */
 bool child_is_old(const struct child *c);
-/* A web worker with HTTPS that runs and is not told to finish. */
+/* A web worker that runs and is not told to finish. */
 bool child_is_worker(const struct child *c);
 /* Sends a message to a role that runs. */
 void child_send(struct child *c, enum ipc_type type, const void *body, int fd);

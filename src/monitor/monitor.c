@@ -377,10 +377,8 @@ open_everything(struct monitor *m, struct err *e)
 	    place_open_empty(c->spool.socket, &m->empty_fd, e) != 0 ||
 	    handover_open(m, e) != 0)
 		return -1;
-	if (c->https.acme_challenges[0] != '\0')
-		return place_open_challenges(c->https.acme_challenges,
-		    m->spool_fd, &m->challenges_fd, e);
-	return 0;
+	return place_open_challenges(
+	    c->https.acme_challenges, m->spool_fd, &m->challenges_fd, e);
 }
 
 static int

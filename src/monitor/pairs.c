@@ -238,7 +238,7 @@ pairs_publish(struct monitor *m)
 	m->pairs.dirty_at_ms = 0;
 	say_what_is_served(m);
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
-		if (child_is_worker(&m->children[i]))
+		if (child_is_worker(&m->children[i]) && m->children[i].https)
 			tell_worker(&m->children[i]);
 }
 
@@ -415,7 +415,7 @@ tell_or_feed(struct child *c)
 	else if (c->role == IPC_STORE)
 		pairs_tell_store(c);
 	/* The first set is complete, unless there is something already. */
-	else if (child_is_worker(c) && p->version > 0 &&
+	else if (c->https && p->version > 0 &&
 		 (pairs_count(p, PAIR_SERVED) > 0 ||
 		     pairs_count(p, PAIR_OFFERED) == 0))
 		tell_worker(c);

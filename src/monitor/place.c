@@ -277,6 +277,9 @@ lies_in(int inner_fd, int outer_fd)
 int
 place_open_challenges(const char *path, int spool_fd, int *fd, struct err *e)
 {
+	*fd = -1;
+	if (path[0] == '\0')
+		return 0;
 	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
 		return err_errno(e,

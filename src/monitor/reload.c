@@ -7,6 +7,7 @@
  */
 #include "monitor/internal.h"
 #include "monitor/monitor.h"
+#include "monitor/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,8 @@
 
 /* A keeper that is not wanted any more has nothing to finish. */
 #define KEEPER_GRACE_MS 2000
+/* For the last commit. */
+#define STORE_GRACE_MS 5000
 /* Of a worker, beyond what a visitor may take. */
 #define WORKER_GRACE_MS 1000
 
@@ -152,7 +155,6 @@ static const struct {
     {"sandbox", "keeper_user"},
     {"sandbox", "store_user"},
     {"postal", "mode"},
-    {"https", "acme_challenges"},
 };
 
 static void
@@ -197,8 +199,25 @@ take_over(struct config *now, const struct config *new)
 	memcpy(now->sandbox.keeper_user, kept.sandbox.keeper_user,
 	    sizeof(now->sandbox.keeper_user));
 	now->postal = kept.postal;
-	memcpy(now->https.acme_challenges, kept.https.acme_challenges,
-	    sizeof(now->https.acme_challenges));
+}
+
+/* A store has the directory of challenges as a descriptor and is locked into
+ * it for ever: another directory is another store. */
+static void
+replace_store(struct monitor *m, int challenges_fd)
+{
+	fd_close(&m->challenges_fd);
+	m->challenges_fd = challenges_fd;
+	for (size_t i = 0; i < CHILDREN_MAX; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->role != IPC_STORE)
+			continue;
+		log_notice("replace role=store[%u] pid=%d reason=\"another "
+			   "[https] acme_challenges\"",
+		    c->index, (int)c->pid);
+		child_replace(c, STORE_GRACE_MS);
+	}
 }
 
 uint64_t
@@ -217,13 +236,19 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	struct listeners next;
 	struct users users;
 	struct ipc_store_settings settings;
-	int access_fd;
+	bool other_challenges = strcmp(m->config.https.acme_challenges,
+				    new->https.acme_challenges) != 0;
+	int access_fd = -1, challenges_fd = -1;
 
 	if (users_find(new, &users, e) != 0 ||
 	    monitor_open_access_file(new, &access_fd, e) != 0)
 		return -1;
-	if (listeners_open(&m->listeners, new, &next, e) != 0) {
+	if ((other_challenges &&
+		place_open_challenges(new->https.acme_challenges, m->spool_fd,
+		    &challenges_fd, e) != 0) ||
+	    listeners_open(&m->listeners, new, &next, e) != 0) {
 		fd_close(&access_fd);
+		fd_close(&challenges_fd);
 		return -1;
 	}
 	say_what_needs_restart(&m->config, new);
@@ -242,6 +267,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		if ((c->role & RENEWED_ROLES) != 0 && c->state == CHILD_WAITING)
 			c->state = CHILD_FREE;
 	}
+	if (other_challenges)
+		replace_store(m, challenges_fd);
 	m->generation++;
 	m->reloading = true;
 	if (monitor_set_logger(m, access_fd, e) != 0 ||

@@ -53,6 +53,19 @@ durability(const struct config *c)
 }
 
 static uint8_t
+proxy(const struct config *c)
+{
+	switch (c->clients.proxy_protocol) {
+	case CONFIG_PROXY_YES:
+		return IPC_PROXY_ALL;
+	case CONFIG_PROXY_HTTPS:
+		return IPC_PROXY_HTTPS;
+	default:
+		return IPC_PROXY_NONE;
+	}
+}
+
+static uint8_t
 access_format(const struct config *c)
 {
 	switch (c->log.access) {
@@ -78,7 +91,7 @@ settings_for_web(const struct config *c, unsigned int workers,
 	    .handshake_timeout_ms = (uint32_t)c->https.handshake_timeout,
 	    .access = access_format(c),
 	    .count_head = c->tracking.count_head,
-	    .proxy_protocol = c->clients.proxy_protocol,
+	    .proxy_protocol = proxy(c),
 	    .durability = durability(c),
 	    .max_wait_ms = (uint32_t)c->spool.max_wait,
 	    .max_connections = (uint32_t)share,

@@ -277,28 +277,30 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 
 /* --- servers ----------------------------------------------------------- */
 
-static int
+static enum ipc_result
 send_part(struct store *s, struct worker *w, struct ipc_servers *part,
     struct writer *rows, bool last)
 {
+	enum ipc_result sent;
+
 	part->rows.records = writer_span(rows);
 	if (last)
 		part->flags |= IPC_SERVERS_LAST;
-	if (ipc_send(&w->channel, s->scratch, IPC_SERVERS, part, -1) != IPC_OK)
-		return -1;
+	sent = ipc_send(&w->channel, s->scratch, IPC_SERVERS, part, -1);
 	part->flags = 0;
 	part->rows.count = 0;
 	rows->len = 0;
-	return 0;
+	return sent;
 }
 
-static int
+static enum ipc_result
 send_servers(struct store *s, struct worker *w)
 {
 	struct ipc_servers part = {.flags = IPC_SERVERS_FIRST};
 	const struct selftest *own = selftest_own_server(s);
 	/* Room for the message's own fields in front of its rows. */
 	struct writer rows = writer_of(s->page, IPC_RECORD_MAX - 16);
+	enum ipc_result sent;
 
 	for (size_t i = 0; i < s->n_servers; i++) {
 		const struct server_name *name = &s->servers[i];
@@ -308,8 +310,9 @@ send_servers(struct store *s, struct worker *w)
 		if (name->gone)
 			continue;
 		if (ipc_put(&rows, &ipc_server_row_record, &row) != 0) {
-			if (send_part(s, w, &part, &rows, false) != 0)
-				return -1;
+			sent = send_part(s, w, &part, &rows, false);
+			if (sent != IPC_OK)
+				return sent;
 			(void)ipc_put(&rows, &ipc_server_row_record, &row);
 		}
 		part.rows.count++;
@@ -335,7 +338,9 @@ workers_send_servers(struct store *s, struct worker *only)
 
 		if (w->channel.fd < 0 || (only != NULL && only != w))
 			continue;
-		if (send_servers(s, w) != 0)
+		/* One that has ended may have sent something before, and is
+		 * parted from when that was read. */
+		if (send_servers(s, w) == IPC_AGAIN)
 			part_from(w, NULL, IPC_BREACH_FLOOD);
 	}
 }

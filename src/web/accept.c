@@ -25,6 +25,13 @@ is_trusted(const struct web *w, const struct addr *a)
 	return networks_contain(w->trusted, w->n_trusted, a);
 }
 
+static bool
+wants_proxy(const struct web *w, bool https)
+{
+	return w->settings.proxy_protocol == IPC_PROXY_ALL ||
+	       (w->settings.proxy_protocol == IPC_PROXY_HTTPS && https);
+}
+
 /* Counts the connection for its address; -1 when there are too many. */
 static int
 enter(struct web *w, struct conn *c)
@@ -87,8 +94,8 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 		return false;
 	case HTTP_PROXY_ABSENT:
 		warn_of_proxy(w, c,
-		    "no PROXY header although proxy_protocol = yes; its own "
-		    "address is used");
+		    "no PROXY header although proxy_protocol asks for one; "
+		    "its own address is used");
 		break;
 	default:
 		conn_consume_head(h, len);
@@ -153,8 +160,7 @@ begin(struct web *w, int fd, const struct endpoint *from, bool https)
 	    .peer = from->addr};
 	w->n_live++;
 	w->counters[COUNTER_CONNECTIONS]++;
-	c->proxy_due =
-	    w->settings.proxy_protocol != 0 && is_trusted(w, &c->peer);
+	c->proxy_due = wants_proxy(w, https) && is_trusted(w, &c->peer);
 	if ((!c->proxy_due && enter(w, c) != 0) ||
 	    loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLRDHUP | EPOLLET) !=
 		0) {

@@ -29,34 +29,35 @@ def is_listening(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def make_certificate(directory):
+def make_certificate(directory, address):
     """An authority of its own for pebble's HTTPS, and its certificate."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=pebble", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-subj", "/CN=pebble", "-addext", f"subjectAltName=IP:{address}",
          "-addext", "basicConstraints=critical,CA:TRUE",
          "-keyout", directory / "api.key", "-out", directory / "api.pem"],
         check=True, capture_output=True,
     )
 
 
-class Authority:
-    def __init__(self, work, http_port):
+class Pebble:
+    """Its files, and how it is started; where, is another's to say."""
+
+    ENV = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0",
+           "PEBBLE_AUTHZREUSE": "0"}
+
+    def __init__(self, work, http_port, address="127.0.0.1"):
         self.directory = Path(work) / "authority"
         self.directory.mkdir()
         os.chmod(self.directory, 0o755)
-        self.processes = []
-        self.hosts = self.directory / "hosts"
-        self.set_hosts({})
-        make_certificate(self.directory)
+        make_certificate(self.directory, address)
         self.port, self.manage = free_port(), free_port()
-        self.dns, self.dns_manage = free_port(), free_port()
-        self.url = f"https://127.0.0.1:{self.port}/dir"
+        self.url = f"https://{address}:{self.port}/dir"
         config = {
             "pebble": {
-                "listenAddress": f"127.0.0.1:{self.port}",
-                "managementListenAddress": f"127.0.0.1:{self.manage}",
+                "listenAddress": f"{address}:{self.port}",
+                "managementListenAddress": f"{address}:{self.manage}",
                 "certificate": str(self.directory / "api.pem"),
                 "privateKey": str(self.directory / "api.key"),
                 "httpPort": http_port,
@@ -67,6 +68,19 @@ class Authority:
             }
         }
         (self.directory / "config.json").write_text(json.dumps(config))
+
+    def command(self, dns):
+        return ["pebble", "-config", str(self.directory / "config.json"),
+                "-dnsserver", dns]
+
+
+class Authority(Pebble):
+    def __init__(self, work, http_port):
+        super().__init__(work, http_port)
+        self.processes = []
+        self.hosts = self.directory / "hosts"
+        self.set_hosts({})
+        self.dns, self.dns_manage = free_port(), free_port()
         self.start(
             ["pebble-challtestsrv", "-http01", "", "-https01", "",
              "-tlsalpn01", "", "-dns01", f"127.0.0.1:{self.dns}",
@@ -74,11 +88,7 @@ class Authority:
              "-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""],
             self.dns_manage,
         )
-        self.start(
-            ["pebble", "-config", str(self.directory / "config.json"),
-             "-dnsserver", f"127.0.0.1:{self.dns}"],
-            self.port,
-        )
+        self.start(self.command(f"127.0.0.1:{self.dns}"), self.port)
 
     def start(self, command, port):
         with open(self.directory / f"{command[0]}.log", "ab") as log:
@@ -86,9 +96,7 @@ class Authority:
                 subprocess.Popen(
                     command, stdout=log, stderr=log,
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, "PEBBLE_VA_NOSLEEP": "1",
-                         "PEBBLE_WFE_NONCEREJECT": "0",
-                         "PEBBLE_AUTHZREUSE": "0"},
+                    env={**os.environ, **self.ENV},
                 )
             )
         wait_for(lambda: is_listening(port), command[0])
@@ -142,9 +150,9 @@ class Authority:
 class Client:
     """packaging/acme with a home of its own, as its own user."""
 
-    def __init__(self, work, authority):
+    def __init__(self, work, authority, home=None):
         self.authority = authority
-        self.home = Path(work) / "acme"
+        self.home = home or Path(work) / "acme"
         self.home.mkdir()
         os.chown(self.home, UID, UID)
         # The tree may be where that user cannot go.

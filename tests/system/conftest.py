@@ -346,9 +346,11 @@ def check_law(status):
 
 # Where these stand in a daemon's log, some of what workers recorded is not in
 # the numbers of its stores' two ends: the last counts of a worker died with
-# it, a store had others before it, or it began without its spool.
+# it, a store had others before it (it died, or a reload replaced it), or it
+# began without its spool.
 OTHER_WORLD = re.compile(
-    r"died role=(web|store)|degraded role=store|file=spool\.db"
+    r"died role=(web|store)|replace role=store|degraded role=store|"
+    r"file=spool\.db"
 )
 
 

@@ -148,12 +148,16 @@ class MariaDB:
     tls: False; True for a certificate of localhost, 127.0.0.1 and ::1; or
     the names to put into it ("DNS:other.example").
     options: more of mariadbd's options ("--max-connections=20").
+    within: a command to put in front, such as nsenter.
     """
 
-    def __init__(self, directory, strict=True, tls=False, options=()):
+    def __init__(
+        self, directory, strict=True, tls=False, options=(), within=()
+    ):
         self.directory = Path(directory)
         self.strict = strict
         self.options = list(options)
+        self.within = list(within)
         self.data = self.directory / "data"
         self.socket = str(self.directory / "mariadb.sock")
         self.log_path = self.directory / "mariadb.log"
@@ -180,6 +184,7 @@ class MariaDB:
 
     def command(self):
         return [
+            *self.within,
             "mariadbd",
             "--no-defaults",
             f"--datadir={self.data}",

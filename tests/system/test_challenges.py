@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from conftest import wait_for
 
 PATH = "/.well-known/acme-challenge/"
+OPEN = "/img/ctqu6f/"
 ACME_UID = 60990
 TEXT = "token.0123456789012345678901234567890123456789012"
 
@@ -132,11 +134,85 @@ def test_directory_is_missing(serving, challenges):
     assert "make it" in serving.log()
 
 
-def test_reload_says_that_a_restart_is_needed(serving, challenges):
+def reload(t, times, challenges):
+    t.settings["https"] = {"acme_challenges": str(challenges or "")}
+    t.write_conf()
+    t.process.send_signal(signal.SIGHUP)
+    t.wait_ready(times)
+
+
+def test_directory_is_changed_by_a_reload(serving, challenges, work):
+    """Another store, and nobody who asks notices; twice is no difference."""
+    other = work / "other"
+    other.mkdir()
+    os.chmod(other, 0o755)
+    write(challenges / "one", b"first")
+    write(other / "two", b"second")
     serving.start()
-    serving.settings["https"]["acme_challenges"] = "/other"
+    serving.link("ctqu6f", "H0zoVR7I")
+    store = serving.roles()["store[0]"]
+    answers = []
+    reloads = [(challenges, store), (other, None), (None, None),
+               (challenges, None)]
+    for times, (directory, same) in enumerate(reloads, 2):
+        with serving.connect() as c:
+            c.send(f"GET {OPEN}{times} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            reload(serving, times, directory)
+            answers.append(c.reply().status)
+        assert same is None or serving.roles()["store[0]"] == same
+        found = [serving.get(PATH + name).body for name in ("one", "two")]
+        no, hello = b"Verification not found", b"Hello."
+        assert found == {
+            challenges: [b"first", no], other: [no, b"second"],
+            None: [hello, hello],
+        }[directory]
+    assert answers == [200] * len(reloads)
+    assert [e["token"] for e in serving.events()] == ["2", "3", "4", "5"]
+
+
+def test_no_event_is_lost_over_such_reloads(serving, challenges):
+    serving.settings["http"]["workers"] = "2"
     serving.write_conf()
-    serving.process.send_signal(signal.SIGHUP)
-    serving.wait_log(r"reload \[https\] acme_challenges = /other needs a rest")
+    serving.start()
+    serving.link("ctqu6f", "H0zoVR7I")
+    answered, over = [], threading.Event()
+
+    def visit(who):
+        n = 0
+        while not over.is_set():
+            with serving.connect() as c:
+                for _ in range(20):
+                    token = f"{who}-{n}"
+                    c.send(f"GET {OPEN}{token} HTTP/1.1\r\nHost: a\r\n\r\n"
+                           .encode())
+                    reply = c.reply()
+                    # A worker that ends closes between two requests.
+                    if reply is None:
+                        break
+                    n += 1
+                    answered.append((reply.status, token))
+
+    threads = [threading.Thread(target=visit, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    try:
+        for times in range(2, 10):
+            reload(serving, times, challenges if times % 2 else None)
+    finally:
+        over.set()
+        for t in threads:
+            t.join()
+    assert {status for status, _ in answered} == {200}
+    stored = {e["token"] for e in serving.events()}
+    assert {token for _, token in answered} - stored == set()
+    assert serving.status()["lost"] == 0
+
+
+def test_reload_with_a_directory_that_is_missing(serving, challenges):
+    serving.start()
+    store = serving.roles()["store[0]"]
+    reload(serving, 2, "/nonexistent/challenges")
+    serving.wait_log(r"reload failed: \[https\] acme_challenges /nonexistent/c")
     write(challenges / "one", b"first")
     assert serving.get(PATH + "one").body == b"first"
+    assert serving.roles()["store[0]"] == store

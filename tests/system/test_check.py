@@ -12,8 +12,8 @@ import time
 import kernel
 import pytest
 
+from certificates import Directory, Issuer
 from conftest import TRACKER, free_port, wait_for
-from https import EC, make_pair
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 # A number, so that no check speaks of users that the packages would make.
@@ -549,7 +549,8 @@ def test_proxy_headers_that_are_not_expected(served, header):
 
 @HEADERS
 def test_proxy_headers_before_tls(served, work, header):
-    make_pair(work / "certificates" / "ec.example", EC, ["ec.example"])
+    issued = Issuer(work / "authority").issue("ec.example")
+    Directory(work / "certificates").write("ec.example", *issued)
     port = free_port()
     t = served({
         "sandbox": {"keeper_user": "60981"},

@@ -701,6 +701,34 @@ def test_http_goes_on_beside(https):
     assert sorted(slow)[len(slow) * 99 // 100] < 0.1
 
 
+# --- turned on and off -------------------------------------------------------
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_turned_on_and_off_by_a_reload(make_tracker, pairs):
+    """Workers of before finish what they have; none of them is harmed."""
+    t = make_tracker({"http": {"workers": "2"}})
+    https = Https(t, {"ec": pairs["ec"]})
+    settings = t.settings.pop("https")
+    https.start()
+    for times, section in ((2, settings), (3, {}), (4, settings)):
+        with t.connect() as c:
+            c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert c.reply().body == b"Hello."
+            t.settings["https"] = section
+            t.write_conf()
+            t.process.send_signal(signal.SIGHUP)
+            t.wait_ready(times)
+        if section:
+            assert https.get(PICTURE).status == 200
+        else:
+            wait_for(lambda: not listens(https.port), "the port to close")
+
+
 # --- PROXY ------------------------------------------------------------------
 
 PROXY_V1 = b"PROXY TCP4 198.51.100.7 192.0.2.1 4000 443\r\n"
@@ -737,6 +765,21 @@ def test_bad_and_missing_proxy_headers(make_https):
     assert https.get(PICTURE).status == 200  # its own address is used
     https.wait_counter("proxy_headers_bad_total", 2)
     assert [e["ip"] for e in https.tracker.events()] == ["127.0.0.1"]
+
+
+def test_proxy_header_in_front_of_tls_alone(make_https):
+    """As behind nginx: HTTPS by its stream block, HTTP by its http block."""
+    https = make_https(settings={"clients": {
+        "proxy_protocol": "https", "trusted_proxies": "127.0.0.1"}})
+    assert https.get(PICTURE, before=PROXY_V2).status == 200
+    forwarded = [("X-Forwarded-For", "198.51.100.8")]
+    assert https.tracker.get(PICTURE, forwarded).status == 200
+    # HTTP that begins with a PROXY header is not HTTP.
+    plain = PROXY_V1 + f"GET {PICTURE} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    assert https.tracker.raw(plain).status == 400
+    assert [e["ip"] for e in https.tracker.events()] == [
+        "198.51.100.7", "198.51.100.8"]
+    assert https.counters()["proxy_headers_bad_total"] == 0
 
 
 # --- the end of the daemon --------------------------------------------------

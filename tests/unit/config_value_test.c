@@ -27,8 +27,10 @@ directive(const char *section, const char *key)
 static const struct {
 	const char *section, *key, *text, *shown;
 } good[] = {
+    {"tracking", "count_head", "yes", NULL},
+    {"tracking", "count_head", "no", NULL},
     {"clients", "proxy_protocol", "yes", NULL},
-    {"clients", "proxy_protocol", "no", NULL},
+    {"clients", "proxy_protocol", "https", NULL},
     {"http", "workers", "0", NULL},
     {"http", "workers", "64", NULL},
     {"http", "workers", " 007\t", "7"},
@@ -79,8 +81,9 @@ test_good_values(void **state)
 static const struct {
 	const char *section, *key, *text, *error;
 } bad[] = {
-    {"clients", "proxy_protocol", "on", "is neither yes nor no"},
-    {"clients", "proxy_protocol", "", "is neither yes nor no"},
+    {"tracking", "count_head", "on", "is neither yes nor no"},
+    {"tracking", "count_head", "", "is neither yes nor no"},
+    {"clients", "proxy_protocol", "on", "has to be no, yes or https"},
     {"http", "workers", "", "is not a number"},
     {"http", "workers", "-1", "is not a number"},
     {"http", "workers", "1 2", "is not a number"},
@@ -303,7 +306,7 @@ test_defaults(void **state)
 	assert_int_equal(c.clients.max_header_size, 16384);
 	assert_int_equal(c.clients.header_timeout, 10000);
 	assert_int_equal(c.clients.idle_timeout, 30000);
-	assert_false(c.clients.proxy_protocol);
+	assert_int_equal(c.clients.proxy_protocol, CONFIG_PROXY_NO);
 	assert_false(c.tracking.count_head);
 	assert_int_equal(c.sandbox.sandbox, CONFIG_SANDBOX_AUTO);
 	assert_int_equal(c.sandbox.action, CONFIG_ACTION_TRAP);
