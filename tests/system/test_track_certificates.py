@@ -70,6 +70,16 @@ def wait_shown(t, row, name=NAME):
         raise AssertionError(f"{e}\n{t.log()}") from None
 
 
+def wait_checked(t, pattern):
+    """The daemon tells once a second; what `check` says."""
+
+    def said():
+        out = t.cli("check", check=False).stdout
+        return out if re.search(pattern, out) else None
+
+    return wait_for(said, pattern)
+
+
 def wait_unknown(t, name=NAME):
     wait_for(
         lambda: "unrecognized name" in handshake(t, name),
@@ -136,8 +146,8 @@ def test_renewed_broken_removed(world, issuer):
     wait_shown(t, renewed)
     t.wait_log(rf'certificate name="{ROW}" pair=\d+ replaced')
     t.wait_log(r"dropped pair=1\b")
-    said = t.cli("check", check=False).stdout
-    assert "ok    certificates: 1 of Postal's track_certificates" in said, said
+    said = wait_checked(
+        t, "ok    certificates: 1 of Postal's track_certificates are served")
     assert "it is not set" not in said
     # Broken, in each of its parts: one line each, and the one before stays.
     for columns, why in (
@@ -151,10 +161,8 @@ def test_renewed_broken_removed(world, issuer):
         t.wait_log(rf'certificate name="{ROW}" error="[^\n]*{why}[^\n]*: the '
                    r"pair before it stays in use")
         assert shown(t) == fingerprint(renewed["certificate"])
-        said = t.cli("check", check=False).stdout
-        assert re.search(
-            rf"FAIL  certificate of {NAME} in track_certificates: [^\n]*{why}"
-            r"[^\n]*the one before it is served", said), said
+        wait_checked(t, rf"FAIL  certificate of {NAME} in track_certificates: "
+                     rf"[^\n]*{why}[^\n]*the one before it is served")
     # As long as MySQL lets it be.
     postal.change_certificate(
         NAME, **{**renewed, "intermediaries": "\n" * 65535,
