@@ -549,7 +549,7 @@ def test_proxy_headers_that_are_not_expected(served, header):
 
 @HEADERS
 def test_proxy_headers_before_tls(served, work, header):
-    make_pair(work / "certificates" / "ec.example", EC, ["ec.example"])
+    make_pair(work / "certificates" / "default", EC, ["ec.example"])
     port = free_port()
     t = served({
         "sandbox": {"keeper_user": "60981"},
