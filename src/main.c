@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "cli/cli.h"
 #include "keeper/keeper.h"
+#include "logger/logger.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 #include "web/web.h"
@@ -25,6 +26,7 @@ static const struct {
     {"store[", store_main},
     {"keeper[", keeper_main},
     {"admin[", admin_main},
+    {"logger[", logger_main},
 };
 
 static const struct cli_library libraries[] = {

@@ -49,6 +49,19 @@ write_record(const char *record, size_t len)
 	while (n < 0 && errno == EINTR);
 }
 
+/* A text of another program, such as an error of a database, may hold what
+ * nobody escaped: a record is one line all the same. */
+static size_t
+one_line(char *record)
+{
+	size_t i = 0;
+
+	for (; record[i] != '\0'; i++)
+		if ((unsigned char)record[i] < 0x20 || record[i] == 0x7f)
+			record[i] = '?';
+	return i;
+}
+
 static void log_va(enum log_level level, const char *format, va_list ap)
     __attribute__((format(printf, 2, 0)));
 
@@ -66,7 +79,7 @@ log_va(enum log_level level, const char *format, va_list ap)
 	used += (size_t)snprintf(
 	    record + used, sizeof(record) - used, "%s: ", logger.name);
 	(void)vsnprintf(record + used, sizeof(record) - used - 1, format, ap);
-	used = strlen(record);
+	used = one_line(record);
 	record[used] = '\n';
 	write_record(record, used + 1);
 	errno = saved;

@@ -184,6 +184,7 @@ static void (*const checks[])(struct check *k) = {
     check_listeners,
     check_spool,
     check_clock,
+    check_log,
     check_mysql,
     check_daemon,
     check_acme,

@@ -66,6 +66,9 @@ void check_mysql(struct check *k);
 /* check_forwarder.c: what the daemon's store says of the forwarder. */
 void check_forwarder(struct check *k, const struct ipc_status *s);
 
+/* check_log.c: where the access log goes. */
+void check_log(struct check *k);
+
 /* check_certificates.c: each pair of [https] certificates, and who is served
  * it. */
 void check_certificates(struct check *k);

@@ -45,9 +45,12 @@ enum option_letter {
 	OPTION_URL = 1 << 9,		/* --url URL */
 	OPTION_PASSWORD_FILE = 1 << 10, /* --password-file PATH */
 	OPTION_SHOW_PASSWORD = 1 << 11,
+	OPTION_ALL = 1 << 12,
+	OPTION_WATCH = 1 << 13, /* --watch, --watch=SECONDS */
 };
 
 #define OPTION_TARGETS_MAX 16
+#define OPTION_WATCH_MAX 86400
 
 struct options {
 	const char *config; /* NULL: the packaged place */
@@ -59,8 +62,9 @@ struct options {
 	const char *targets[OPTION_TARGETS_MAX];
 	size_t n_targets;
 	const char *url, *password_file;
-	bool show_password;
-	char **rest; /* what is no option */
+	bool show_password, all, watch;
+	uint64_t watch_seconds; /* 0: not given */
+	char **rest;		/* what is no option */
 	int n_rest;
 };
 

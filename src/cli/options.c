@@ -20,6 +20,8 @@ static const struct option long_options[] = {
     {"url", required_argument, NULL, OPTION_URL},
     {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
     {"show-password", no_argument, NULL, OPTION_SHOW_PASSWORD},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"watch", optional_argument, NULL, OPTION_WATCH},
     {NULL, 0, NULL, 0},
 };
 
@@ -58,6 +60,14 @@ set_option(struct options *o, int option, const char *value)
 	case OPTION_SHOW_PASSWORD:
 		o->show_password = true;
 		return 0;
+	case OPTION_ALL:
+		o->all = true;
+		return 0;
+	case OPTION_WATCH:
+		o->watch = true;
+		return value == NULL ? 0
+				     : number_parse(span_of(value), 1,
+					   OPTION_WATCH_MAX, &o->watch_seconds);
 	case OPTION_SERVER:
 		o->server = value;
 		return 0;
@@ -93,6 +103,9 @@ options_parse(struct options *o, int argc, char **argv, unsigned int allowed)
 			(void)snprintf(what, sizeof(what),
 			    option == OPTION_TARGET
 				? "\"%s\" is one --target too many"
+			    : option == OPTION_WATCH
+				? "\"%s\": --watch takes whole seconds, from 1 "
+				  "to 86400"
 				: "\"%s\" is not a sequence number",
 			    optarg);
 			(void)cli_usage_error(argv[0], what);

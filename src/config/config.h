@@ -126,6 +126,7 @@ struct config {
 	struct {
 		enum config_choice level;
 		enum config_choice access;
+		char access_file[CONFIG_PATH_SIZE];
 	} log;
 };
 

@@ -294,7 +294,14 @@ const struct config_directive config_directives[] = {
 	true},
     {"log", "access", CONFIG_CHOICE, offsetof(struct config, log.access), 0, 0,
 	access_names, "off",
-	"Whether every request is logged, with the client's address.", false},
+	"Whether every request is logged, with the client's address: text is "
+	"the combined format of other web servers, json an object a line.",
+	true},
+    {"log", "access_file", CONFIG_PATH,
+	offsetof(struct config, log.access_file), 0, PATH_MOST, NULL, "",
+	"The file that requests are logged to, opened anew at SIGHUP; empty "
+	"means standard error, where the other records go.",
+	true},
 };
 /* clang-format on */
 

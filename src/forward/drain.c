@@ -210,6 +210,7 @@ static enum group_result
 write_single(struct forwarder *f, struct group *g, struct err *e)
 {
 	enum group_result r = group_write(g, e);
+	uint64_t held_back;
 
 	/* Its tables may be of the days before utf8mb4. */
 	if (r == GROUP_DATA) {
@@ -220,8 +221,11 @@ write_single(struct forwarder *f, struct group *g, struct err *e)
 		return settle_written(f, g, e) == 0 ? r : GROUP_HALTED;
 	if (r != GROUP_DATA)
 		return r;
-	log_err("set aside seq=%" PRIu64 " database=%s cause=\"%s\"",
-	    g->events[0].row->seq, g->server->database, e->text);
+	if (log_limit_pass(&f->log_aside, clock_mono_ms(), &held_back))
+		log_err("set aside seq=%" PRIu64
+			" database=%s cause=\"%s\" more=%" PRIu64,
+		    g->events[0].row->seq, g->server->database, e->text,
+		    held_back);
 	return settle_aside(f, g, false, e->text, e) != 0 ? GROUP_HALTED
 							  : GROUP_WRITTEN;
 }

@@ -72,7 +72,7 @@ struct forwarder {
 	} samples[FORWARD_SAMPLES];
 	size_t n_samples; /* ever taken */
 	struct log_limit log_host[2], log_feed, log_drain, log_links, log_hooks,
-	    log_domains;
+	    log_aside, log_domains;
 };
 
 /* What one turn came to. */

@@ -57,7 +57,7 @@ forward_note_error(
 	(void)snprintf(f->error, sizeof(f->error), "%.255s", e->text);
 	f->state_at_ms = 0;
 	if (log_limit_pass(limit, now, &held_back))
-		log_err("error=%s more=%" PRIu64, text, held_back);
+		log_err("failed error=%s more=%" PRIu64, text, held_back);
 }
 
 void

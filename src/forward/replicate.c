@@ -227,7 +227,8 @@ replicate_servers(struct forwarder *f, struct err *e)
 		return -1;
 	f->servers_sent = send.hash;
 	f->servers_known = true;
-	log_info("servers=%zu", mail_servers_count(&f->servers, false));
+	log_info(
+	    "replicate servers=%zu", mail_servers_count(&f->servers, false));
 	return 0;
 }
 

@@ -263,6 +263,14 @@ take_user_agent(struct http_request *r, struct span value)
 }
 
 static int
+take_referer(struct http_request *r, struct span value)
+{
+	r->referer = value;
+	r->has_referer = true;
+	return 0;
+}
+
+static int
 take_forwarded(struct http_request *r, struct span value)
 {
 	if (r->n_forwarded == HTTP_FORWARDED_MAX) {
@@ -284,6 +292,7 @@ static const struct {
     {"Host", 4, take_host},
     {"User-Agent", 10, take_user_agent},
     {"Connection", 10, take_connection},
+    {"Referer", 7, take_referer},
     {"X-Forwarded-For", 15, take_forwarded},
     {"Content-Length", 14, take_length},
     {"Transfer-Encoding", 17, take_coding},

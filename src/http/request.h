@@ -47,8 +47,8 @@ struct http_request {
 	uint8_t minor;	    /* HTTP/1.minor, 0 or 1 */
 	bool keep_alive;    /* after this request */
 	struct span target; /* as sent: origin form, absolute form or "*" */
-	struct span user_agent;
-	bool has_user_agent;
+	struct span user_agent, referer;
+	bool has_user_agent, has_referer;
 	size_t n_forwarded;
 	bool forwarded_cut; /* there were more than HTTP_FORWARDED_MAX */
 	size_t head_len;    /* bytes up to and with the empty line */

@@ -70,6 +70,8 @@ static const struct row rows[COUNTER_N] = {
 	"Handshakes that failed by a fault of ours."},
     [COUNTER_TLS_FAILED_TIMEOUT] = {"tls_failed_timeout_total",
 	"Handshakes that took too long."},
+    [COUNTER_ACCESS_LINES_DROPPED] = {"access_lines_dropped_total",
+	"Lines of the access log that could not be written in time."},
 };
 
 /* Counters that are kinds of one thing, and what tells them apart; a counter

@@ -16,7 +16,7 @@ const struct ipc_record ipc_network_record = {
     network_fields, ARRAY_LENGTH(network_fields), sizeof(struct ipc_network)};
 
 static const struct ipc_field role_row_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_ADMIN, NULL},
+    {"role", IPC_U8, offsetof(struct ipc_role_row, role), 1, IPC_LOGGER, NULL},
     {"index", IPC_U16, offsetof(struct ipc_role_row, index), 0, UINT16_MAX,
 	NULL},
     {"pid", IPC_U32, offsetof(struct ipc_role_row, pid), 0, UINT32_MAX, NULL},
@@ -27,6 +27,18 @@ static const struct ipc_field role_row_fields[] = {
 };
 const struct ipc_record ipc_role_row_record = {role_row_fields,
     ARRAY_LENGTH(role_row_fields), sizeof(struct ipc_role_row)};
+
+static const struct ipc_field listener_row_fields[] = {
+    {"ip", IPC_BYTES, offsetof(struct ipc_listener_row, ip), 16, 16, NULL},
+    {"port", IPC_U16, offsetof(struct ipc_listener_row, port), 0, UINT16_MAX,
+	NULL},
+    {"tls", IPC_U8, offsetof(struct ipc_listener_row, tls), 0, 1, NULL},
+    {"admin", IPC_U8, offsetof(struct ipc_listener_row, admin), 0, 1, NULL},
+    {"inherited", IPC_U8, offsetof(struct ipc_listener_row, inherited), 0, 1,
+	NULL},
+};
+const struct ipc_record ipc_listener_row_record = {listener_row_fields,
+    ARRAY_LENGTH(listener_row_fields), sizeof(struct ipc_listener_row)};
 
 static const struct ipc_field server_row_fields[] = {
     {"id", IPC_U32, offsetof(struct ipc_server_row, id), 1, UINT32_MAX, NULL},
@@ -126,6 +138,7 @@ static const struct ipc_field web_settings_fields[] = {
     {"handshake_timeout_ms", IPC_U32,
 	offsetof(struct ipc_web_settings, handshake_timeout_ms), 1, UINT32_MAX,
 	NULL},
+    {"access", IPC_U8, offsetof(struct ipc_web_settings, access), 0, 2, NULL},
     {"count_head", IPC_U8, offsetof(struct ipc_web_settings, count_head), 0, 1,
 	NULL},
     {"proxy_protocol", IPC_U8,
@@ -181,7 +194,7 @@ const struct ipc_record ipc_store_settings_body = {store_settings_fields,
     ARRAY_LENGTH(store_settings_fields), sizeof(struct ipc_store_settings)};
 
 static const struct ipc_field channel_fields[] = {
-    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_ADMIN,
+    {"role", IPC_U8, offsetof(struct ipc_channel_offer, role), 1, IPC_LOGGER,
 	NULL},
     {"index", IPC_U16, offsetof(struct ipc_channel_offer, index), 0, UINT16_MAX,
 	NULL},
@@ -223,6 +236,8 @@ const struct ipc_record ipc_replace_body = {
 static const struct ipc_field roles_fields[] = {
     {"rows", IPC_LIST, offsetof(struct ipc_roles, rows), 0, 1024,
 	&ipc_role_row_record},
+    {"listeners", IPC_LIST, offsetof(struct ipc_roles, listeners), 0,
+	IPC_LISTENERS_MAX, &ipc_listener_row_record},
 };
 const struct ipc_record ipc_roles_body = {
     roles_fields, ARRAY_LENGTH(roles_fields), sizeof(struct ipc_roles)};
@@ -372,6 +387,14 @@ static const struct ipc_field status_fields[] = {
 	&ipc_role_row_record},
     {"asides", IPC_LIST, offsetof(struct ipc_status, asides), 0, 64,
 	&ipc_aside_row_record},
+    {"oldest_us", IPC_U64, offsetof(struct ipc_status, oldest_us), 0,
+	UINT64_MAX, NULL},
+    {"rates_ms", IPC_U32, offsetof(struct ipc_status, rates_ms), 0, UINT32_MAX,
+	NULL},
+    {"rates", IPC_LIST, offsetof(struct ipc_status, rates), 0, COUNTER_N,
+	&ipc_counter_row_record},
+    {"listeners", IPC_LIST, offsetof(struct ipc_status, listeners), 0,
+	IPC_LISTENERS_MAX, &ipc_listener_row_record},
 };
 const struct ipc_record ipc_status_body = {
     status_fields, ARRAY_LENGTH(status_fields), sizeof(struct ipc_status)};

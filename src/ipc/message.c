@@ -11,13 +11,13 @@
 #include "base/array.h"
 #include "ipc/fields.h"
 
-#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN)
+#define ANY_ROLE (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN | IPC_LOGGER)
 
 /* type, name, from, to, least, most, descriptors, fields */
 static const struct ipc_message messages[] = {
     {IPC_PARAMS, "PARAMS", IPC_MONITOR, ANY_ROLE, 19, 16401, 0,
 	&ipc_params_body},
-    {IPC_WEB_SETTINGS, "WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 87, 4439, 0,
+    {IPC_WEB_SETTINGS, "WEB_SETTINGS", IPC_MONITOR, IPC_WEB, 88, 4440, 0,
 	&ipc_web_settings_body},
     {IPC_STORE_SETTINGS, "STORE_SETTINGS", IPC_MONITOR, IPC_STORE, 33, 33, 0,
 	&ipc_store_settings_body},
@@ -27,9 +27,9 @@ static const struct ipc_message messages[] = {
     {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0, &ipc_ready_body},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,
 	&ipc_refused_call_body},
-    {IPC_REPLACE, "REPLACE", IPC_STORE | IPC_KEEPER, IPC_MONITOR, 11, 11, 0,
-	&ipc_replace_body},
-    {IPC_ROLES, "ROLES", IPC_MONITOR, IPC_STORE, 4, 19460, 0, &ipc_roles_body},
+    {IPC_REPLACE, "REPLACE", IPC_STORE | IPC_KEEPER | IPC_LOGGER, IPC_MONITOR,
+	11, 11, 0, &ipc_replace_body},
+    {IPC_ROLES, "ROLES", IPC_MONITOR, IPC_STORE, 6, 22150, 0, &ipc_roles_body},
     {IPC_SERVERS, "SERVERS", IPC_STORE, IPC_WEB, 5, IPC_RECORD_MAX, 0,
 	&ipc_servers_body},
     {IPC_EVENTS, "EVENTS", IPC_WEB, IPC_STORE, 63, IPC_BATCH_BYTES_MAX, 0,
@@ -37,7 +37,7 @@ static const struct ipc_message messages[] = {
     {IPC_STORED, "STORED", IPC_STORE, IPC_WEB, 11, 11, 0, &ipc_stored_body},
     {IPC_LINK, "LINK", IPC_WEB, IPC_STORE, 16, 270, 0, &ipc_link_body},
     {IPC_LINKED, "LINKED", IPC_STORE, IPC_WEB, 30, 65565, 0, &ipc_linked_body},
-    {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 274, 0,
+    {IPC_COUNTERS, "COUNTERS", IPC_WEB, IPC_STORE, 4, 283, 0,
 	&ipc_counters_body},
     {IPC_HELLO, "HELLO", IPC_FORWARDER | IPC_TOOL, IPC_STORE, 7, 7, 0,
 	&ipc_hello_body},
@@ -45,7 +45,7 @@ static const struct ipc_message messages[] = {
 	&ipc_refusal_body},
     {IPC_STATUS_GET, "STATUS_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 2, 2, 0,
 	&ipc_status_get_body},
-    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 240, 38718, 0,
+    {IPC_STATUS, "STATUS", IPC_STORE, IPC_TOOL | IPC_ADMIN, 256, 41710, 0,
 	&ipc_status_body},
     {IPC_LINK_ADD, "LINK_ADD", IPC_TOOL, IPC_STORE, 8, 66051, 0,
 	&ipc_link_add_body},
@@ -128,6 +128,12 @@ static const struct ipc_message messages[] = {
 	&ipc_selftest_body},
     {IPC_SELFTEST_STATE, "SELFTEST_STATE", IPC_STORE, IPC_TOOL, 97, 860, 0,
 	&ipc_selftest_state_body},
+    {IPC_LOGGER_SETTINGS, "LOGGER_SETTINGS", IPC_MONITOR, IPC_LOGGER, 3, 3, 0,
+	&ipc_logger_settings_body},
+    {IPC_LINES, "LINES", IPC_WEB, IPC_LOGGER, 5, 4 + IPC_LINES_MAX, 0,
+	&ipc_lines_body},
+    {IPC_LINES_LOST, "LINES_LOST", IPC_LOGGER, IPC_WEB, 6, 6, 0,
+	&ipc_lines_lost_body},
     {IPC_CERTIFICATE_STATES, "CERTIFICATE_STATES", IPC_MONITOR, IPC_STORE, 5,
 	IPC_RECORD_MAX, 0, &ipc_certificate_states_body},
     {IPC_CERTIFICATES_GET, "CERTIFICATES_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE,

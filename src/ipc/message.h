@@ -89,6 +89,9 @@ enum ipc_type {
 	IPC_CLIENTS,
 	IPC_SELFTEST,
 	IPC_SELFTEST_STATE,
+	IPC_LOGGER_SETTINGS,
+	IPC_LINES,
+	IPC_LINES_LOST,
 	IPC_CERTIFICATE_STATES,
 	IPC_CERTIFICATES_GET,
 	IPC_CERTIFICATES,
@@ -147,6 +150,7 @@ struct ipc_web_settings {
 	uint32_t session_life_s;
 	uint32_t handshakes_max; /* under way at a time, of this worker */
 	uint32_t handshake_timeout_ms;
+	uint8_t access; /* enum http_access_format */
 	uint8_t count_head;
 	uint8_t proxy_protocol;
 	uint8_t durability; /* enum ipc_durability */
@@ -204,7 +208,7 @@ struct ipc_refused_call {
 	uint32_t number;
 };
 
-/* store and keeper to the monitor: this peer broke the rules, replace it. */
+/* store, keeper and logger to the monitor: this peer broke the rules, replace it. */
 struct ipc_replace {
 	uint64_t instance;
 	uint8_t reason; /* enum ipc_breach */
@@ -229,8 +233,18 @@ struct ipc_role_row {
 	uint32_t starts;
 	int64_t since_us; /* wall clock */
 };
+/* An address that is served. */
+struct ipc_listener_row {
+	uint8_t ip[16];
+	uint16_t port;
+	uint8_t tls;
+	uint8_t admin;	   /* of [admin] listen */
+	uint8_t inherited; /* of systemd */
+};
+#define IPC_LISTENERS_MAX 128
 struct ipc_roles {
-	struct ipc_list rows; /* struct ipc_role_row */
+	struct ipc_list rows;	   /* struct ipc_role_row */
+	struct ipc_list listeners; /* struct ipc_listener_row */
 };
 
 enum ipc_servers_flags {
@@ -274,6 +288,7 @@ struct ipc_event {
 #include "ipc/message_acme.h"
 #include "ipc/message_admin.h"
 #include "ipc/message_tool.h"
+#include "ipc/message_log.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -362,6 +377,12 @@ struct ipc_status {
 	struct ipc_list counters;		    /* struct ipc_counter_row */
 	struct ipc_list roles;			    /* struct ipc_role_row */
 	struct ipc_list asides;			    /* struct ipc_aside_row */
+	int64_t oldest_us; /* when the oldest pending event came; 0: none */
+	/* What the counters grew by in the last rates_ms; 0: not known. Those
+	 * that did not grow have no row. */
+	uint32_t rates_ms;
+	struct ipc_list rates;	   /* struct ipc_counter_row */
+	struct ipc_list listeners; /* struct ipc_listener_row */
 };
 
 /* `link add`; an empty token: the store makes one. */
@@ -467,6 +488,9 @@ union ipc_body {
 	struct ipc_clients clients;
 	struct ipc_selftest selftest;
 	struct ipc_selftest_state selftest_state;
+	struct ipc_logger_settings logger_settings;
+	struct ipc_lines lines;
+	struct ipc_lines_lost lines_lost;
 	struct ipc_certificate_states certificate_states;
 	struct ipc_certificates_get certificates_get;
 	struct ipc_certificates certificates;
@@ -515,6 +539,7 @@ const struct ipc_message *ipc_message_find(unsigned int type);
 /* Records of lists. */
 extern const struct ipc_record ipc_network_record;
 extern const struct ipc_record ipc_role_row_record;
+extern const struct ipc_record ipc_listener_row_record;
 extern const struct ipc_record ipc_server_row_record;
 extern const struct ipc_record ipc_event_record;
 extern const struct ipc_record ipc_counter_row_record;

@@ -20,6 +20,7 @@ static const struct {
     {IPC_TOOL, "tool"},
     {IPC_KEEPER, "keeper"},
     {IPC_ADMIN, "admin"},
+    {IPC_LOGGER, "logger"},
 };
 
 const char *

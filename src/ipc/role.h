@@ -13,6 +13,7 @@ enum ipc_role {
 	IPC_TOOL = 1 << 4, /* the commands that people type */
 	IPC_KEEPER = 1 << 5,
 	IPC_ADMIN = 1 << 6,
+	IPC_LOGGER = 1 << 7,
 };
 
 /* "web"; "unknown" for what is none. */

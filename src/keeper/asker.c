@@ -6,6 +6,7 @@
  */
 #include "keeper/process.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -75,6 +76,7 @@ sign(struct asker *a, const struct ipc_sign *ask)
 	uint8_t bytes[TLS_SIGNATURE_MAX];
 	struct ipc_signed body = {.ask = ask->ask};
 	enum keeper_result result;
+	uint64_t held_back;
 	size_t len = 0;
 
 	if (!bucket_take(&a->bucket, clock_mono_ms()))
@@ -88,10 +90,11 @@ sign(struct asker *a, const struct ipc_sign *ask)
 			return IPC_BREACH_FORM;
 		body.ok = result == KEEPER_SIGNED;
 		body.signature = (struct span){bytes, body.ok ? len : 0};
-		if (!body.ok)
+		if (!body.ok && log_limit_pass(&a->keeper->log_sign,
+				    clock_mono_ms(), &held_back))
 			log_err("sign pair=%u error=\"the signature went wrong "
-				"and was not given\"",
-			    ask->pair);
+				"and was not given\" more=%" PRIu64,
+			    ask->pair, held_back);
 	}
 	answer(a, &body);
 	return 0;

@@ -75,6 +75,7 @@ struct keeper {
 	struct loop_watch monitor_watch;
 	struct ipc_keeper_settings settings;
 	bool stopping;
+	struct log_limit log_sign;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX bytes each */
 	struct keys keys;
 	struct asker askers[ASKERS_MAX];

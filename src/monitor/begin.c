@@ -88,6 +88,22 @@ spawn_keeper(struct child *c, struct err *e)
 	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
 }
 
+static int
+spawn_logger(struct child *c, struct err *e)
+{
+	struct monitor *m = c->monitor;
+	struct ipc_logger_settings settings = {m->access_fd >= 0};
+	int fds[] = {m->empty_fd, m->access_fd};
+	struct spawn s = {.role = IPC_LOGGER,
+	    .params = params_of(c, &m->users.web),
+	    .settings_type = IPC_LOGGER_SETTINGS,
+	    .settings = &settings,
+	    .fds = fds,
+	    .n_fds = m->access_fd >= 0 ? 2 : 1};
+
+	return spawn_role(m->self_fd, &s, &c->pid, &c->channel, e);
+}
+
 /* A user that owns nothing, as a web worker. */
 static int
 spawn_admin(struct child *c, struct err *e)
@@ -118,6 +134,8 @@ child_spawn(struct child *c, struct err *e)
 		return spawn_admin(c, e);
 	case IPC_KEEPER:
 		return spawn_keeper(c, e);
+	case IPC_LOGGER:
+		return spawn_logger(c, e);
 	default:
 		return spawn_store(c, e);
 	}
@@ -155,7 +173,7 @@ may_meet(const struct child *asker, const struct child *other)
 	if (asker->role == IPC_ADMIN)
 		return other->role == IPC_STORE;
 	return asker->role == IPC_WEB &&
-	       (other->role == IPC_STORE ||
+	       (other->role == IPC_STORE || other->role == IPC_LOGGER ||
 		   (other->role == IPC_KEEPER && other->pairs.connected));
 }
 

@@ -53,7 +53,7 @@ enum monitor_phase {
 	PHASE_STARTING, /* until every role is ready once */
 	PHASE_SERVING,
 	PHASE_ENDING,  /* web workers finish */
-	PHASE_CLOSING, /* store and keepers finish */
+	PHASE_CLOSING, /* store, keepers and logger finish */
 };
 
 struct monitor {
@@ -69,6 +69,7 @@ struct monitor {
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
 	int challenges_fd; /* [https] acme_challenges; -1: none */
+	int access_fd;	   /* [log] access_file; -1: none */
 	int shared_fd;	   /* of the web workers of this generation */
 	uint64_t shared_key[2];
 	int sessions_fd; /* TLS sessions; of all web workers, for ever */
@@ -117,8 +118,8 @@ void child_send(struct child *c, enum ipc_type type, const void *body, int fd);
 int child_spawn(struct child *c, struct err *e);
 /* Channels to those that run already. */
 void connect_started(struct child *started);
-/* A fresh channel between one that asks (a web worker, admin) and the store or
- * keeper that answers. */
+/* A fresh channel between one that asks (a web worker, admin) and the store,
+ * keeper or logger. */
 void connect_worker(struct child *asker, struct child *other);
 
 /* monitor.c */
@@ -129,7 +130,19 @@ void monitor_child_gone(struct child *c, bool wanted);
 /* The start failed or the daemon cannot go on: stops with this exit code. */
 void monitor_give_up(struct monitor *m, int exit_code);
 
+/* logger.c: the access log */
+
+/* Opens a file for appending; makes it. Owner: the caller closes *fd. */
+int logger_open_file(const char *path, int *fd, struct err *e);
+/* The one of this configuration; *fd is -1 when there is none. */
+int monitor_open_access_file(const struct config *c, int *fd, struct err *e);
+/* Another logger takes over, with this file, if the configuration wants one.
+ * Owner: takes fd, also on failure. */
+int monitor_set_logger(struct monitor *m, int fd, struct err *e);
+
 /* reload.c: SIGHUP */
+/* How long an old worker may take for what it has begun. */
+uint64_t monitor_worker_grace(const struct monitor *m);
 void monitor_reload(struct monitor *m);
 /* The web workers of this generation: slots and shared memory. */
 int monitor_new_workers(struct monitor *m, struct err *e);

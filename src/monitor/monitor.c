@@ -32,6 +32,8 @@
  * rest of END_WITHIN_MS for the store. */
 #define WEB_GRACE_MS 3500
 #define END_WITHIN_MS 4700
+/* Of these, for the last lines of the access log. */
+#define LOGGER_GRACE_MS 1000
 
 /* What the monitor still does after it has opened everything: bind at a
  * reload, start roles (chroot, ids, their own dropping), end them, read
@@ -76,6 +78,7 @@ go_on_ending(struct monitor *m)
 		    m, IPC_STORE, m->end_by_ms > now ? m->end_by_ms - now : 1);
 		stop_children(
 		    m, IPC_KEEPER, m->end_by_ms > now ? m->end_by_ms - now : 1);
+		stop_children(m, IPC_LOGGER, LOGGER_GRACE_MS);
 	}
 	if (m->phase == PHASE_CLOSING &&
 	    children_count(m, 0, CHILD_WAITING, CHILD_STOPPING) == 0)
@@ -125,17 +128,6 @@ say_serving(const struct monitor *m)
 	    m->config.spool.directory);
 }
 
-/* What an old worker may still have to do. */
-static uint64_t
-longest_request_ms(const struct monitor *m)
-{
-	uint64_t head = m->config.clients.header_timeout;
-	uint64_t handshake = m->config.https.handshake_timeout;
-
-	return (head > handshake ? head : handshake) +
-	       m->config.spool.max_wait + SECOND_MS;
-}
-
 void
 monitor_child_ready(struct child *c, bool degraded)
 {
@@ -159,7 +151,7 @@ monitor_child_ready(struct child *c, bool degraded)
 			struct child *old = &m->children[i];
 
 			if (child_is_old(old))
-				child_stop(old, longest_request_ms(m));
+				child_stop(old, monitor_worker_grace(m));
 		}
 		say_serving(m);
 		notify_send(&m->notify, "READY=1\nSTATUS=serving");
@@ -183,12 +175,35 @@ monitor_child_gone(struct child *c, bool wanted)
 
 /* --- time -------------------------------------------------------------- */
 
+static struct ipc_list
+list_listeners(const struct monitor *m, uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_of(bytes, size);
+	struct ipc_list list = {0, {NULL, 0}};
+
+	for (size_t i = 0; i < m->listeners.n; i++) {
+		const struct listener *l = &m->listeners.list[i];
+		struct ipc_listener_row row = {.port = l->at.port,
+		    .tls = i < m->listeners.n_web &&
+			   i + m->listeners.n_https >= m->listeners.n_web,
+		    .admin = i >= m->listeners.n_web,
+		    .inherited = l->inherited};
+
+		memcpy(row.ip, l->at.addr.ip, sizeof(row.ip));
+		if (ipc_put(&w, &ipc_listener_row_record, &row) == 0)
+			list.count++;
+	}
+	list.records = writer_span(&w);
+	return list;
+}
+
 static void
 tell_store_of_roles(struct monitor *m)
 {
 	uint8_t bytes[CHILDREN_MAX * 32];
 	struct writer w = writer_of(bytes, sizeof(bytes));
 	struct ipc_roles body = {.rows = {0, {NULL, 0}}};
+	uint8_t listeners[IPC_LISTENERS_MAX * 20];
 	struct child *store = NULL;
 
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
@@ -207,6 +222,7 @@ tell_store_of_roles(struct monitor *m)
 			body.rows.count++;
 	}
 	body.rows.records = writer_span(&w);
+	body.listeners = list_listeners(m, listeners, sizeof(listeners));
 	if (store == NULL)
 		return;
 	child_send(store, IPC_ROLES, &body, -1);
@@ -385,11 +401,13 @@ static int
 start(struct monitor *m, struct err *e)
 {
 	struct child *store;
+	int access_fd;
 
 	(void)fd_raise_limit_to(settings_descriptors(&m->config));
 	if (loop_open(&m->loop, m, e) != 0 || watch_signals(m, e) != 0 ||
 	    check_sandbox(m, e) != 0 || open_everything(m, e) != 0 ||
-	    open_listeners(m, e) != 0)
+	    open_listeners(m, e) != 0 ||
+	    monitor_open_access_file(&m->config, &m->access_fd, e) != 0)
 		return -1;
 	if (m->root && sandbox_keep_capabilities(kept_capabilities, e) != 0)
 		return -1;
@@ -399,7 +417,10 @@ start(struct monitor *m, struct err *e)
 	loop_wake_at(&m->loop, 1);
 	store = child_new(m, IPC_STORE, 0);
 	child_start(store);
-	if (monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
+	access_fd = m->access_fd;
+	m->access_fd = -1;
+	if (monitor_set_logger(m, access_fd, e) != 0 ||
+	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
 	return monitor_new_workers(m, e);
 }
@@ -417,6 +438,7 @@ clear(struct monitor *m)
 	fd_close(&m->socket_fd);
 	fd_close(&m->empty_fd);
 	fd_close(&m->challenges_fd);
+	fd_close(&m->access_fd);
 	fd_close(&m->shared_fd);
 	fd_close(&m->sessions_fd);
 	fd_close(&m->spool_fd);
@@ -452,7 +474,7 @@ monitor_run(const char *path)
 	}
 	m->path = path;
 	m->self_fd = m->spool_fd = m->socket_fd = m->empty_fd = -1;
-	m->challenges_fd = -1;
+	m->challenges_fd = m->access_fd = -1;
 	m->shared_fd = m->sessions_fd = m->signals.fd = m->loop.epoll_fd = -1;
 	if (listeners_inherit(&m->listeners, &e) != 0) {
 		log_err("not started: %s", e.text);

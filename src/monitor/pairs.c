@@ -330,8 +330,9 @@ refuse(struct monitor *m, struct pair *pair, struct span reason)
 	/* The keeper's words, but it is the weaker side. */
 	(void)log_escape(reason, text, sizeof(text));
 	if (pair->state != PAIR_OFFERED) {
-		log_err("pair=%u error=%s: a keeper that was started again "
-			"does not take it",
+		log_err(
+		    "refuse pair=%u error=%s: a keeper that was started again "
+		    "does not take it",
 		    pair->id, text);
 		return;
 	}

@@ -25,6 +25,8 @@
 
 /* A keeper that is not wanted any more has nothing to finish. */
 #define KEEPER_GRACE_MS 2000
+/* Of a worker, beyond what a visitor may take. */
+#define WORKER_GRACE_MS 1000
 
 /* Zeroed memory that workers share, and the key of what is in it. */
 static int
@@ -55,7 +57,7 @@ fit_connections(struct monitor *m)
 
 	if (m->config.clients.max_connections <= most)
 		return;
-	log_warn("max_connections=%" PRIu64 " lowered to %" PRIu64
+	log_warn("lower max_connections=%" PRIu64 " to=%" PRIu64
 		 ": a process may open %" PRIu64
 		 " descriptors here; raise LimitNOFILE= of the unit or "
 		 "`ulimit -n`",
@@ -198,16 +200,31 @@ take_over(struct config *now, const struct config *new)
 	    sizeof(now->https.acme_challenges));
 }
 
+uint64_t
+monitor_worker_grace(const struct monitor *m)
+{
+	uint64_t head = m->config.clients.header_timeout;
+	uint64_t handshake = m->config.https.handshake_timeout;
+
+	return (head > handshake ? head : handshake) +
+	       m->config.spool.max_wait + WORKER_GRACE_MS;
+}
+
 static int
 apply(struct monitor *m, const struct config *new, struct err *e)
 {
 	struct listeners next;
 	struct users users;
 	struct ipc_store_settings settings;
+	int access_fd;
 
 	if (users_find(new, &users, e) != 0 ||
-	    listeners_open(&m->listeners, new, &next, e) != 0)
+	    monitor_open_access_file(new, &access_fd, e) != 0)
 		return -1;
+	if (listeners_open(&m->listeners, new, &next, e) != 0) {
+		fd_close(&access_fd);
+		return -1;
+	}
 	say_what_needs_restart(&m->config, new);
 	take_over(&m->config, new);
 	m->users.web = users.web;
@@ -226,7 +243,8 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	}
 	m->generation++;
 	m->reloading = true;
-	if (monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
+	if (monitor_set_logger(m, access_fd, e) != 0 ||
+	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
 	return monitor_new_workers(m, e);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "http/access.h"
 
 /* A visitor of a morning is known until the evening. */
 #define SESSION_LIFE_S (12 * 3600)
@@ -51,6 +52,19 @@ durability(const struct config *c)
 		   : IPC_DURABILITY_SYNC;
 }
 
+static uint8_t
+access_format(const struct config *c)
+{
+	switch (c->log.access) {
+	case CONFIG_ACCESS_TEXT:
+		return HTTP_ACCESS_TEXT;
+	case CONFIG_ACCESS_JSON:
+		return HTTP_ACCESS_JSON;
+	default:
+		return HTTP_ACCESS_OFF;
+	}
+}
+
 struct ipc_web_settings
 settings_for_web(const struct config *c, unsigned int workers,
     uint8_t trusted[SETTINGS_TRUSTED_SIZE])
@@ -62,6 +76,7 @@ settings_for_web(const struct config *c, unsigned int workers,
 	    .session_life_s = SESSION_LIFE_S,
 	    .handshakes_max = (uint32_t)c->https.max_handshakes,
 	    .handshake_timeout_ms = (uint32_t)c->https.handshake_timeout,
+	    .access = access_format(c),
 	    .count_head = c->tracking.count_head,
 	    .proxy_protocol = c->clients.proxy_protocol,
 	    .durability = durability(c),

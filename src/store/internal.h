@@ -13,6 +13,7 @@
 #include "ipc/counter.h"
 #include "role/role.h"
 #include "store/links.h"
+#include "store/rates.h"
 #include "store/replica.h"
 #include "store/search.h"
 #include "store/spool.h"
@@ -21,6 +22,7 @@
 #define TOOLS_MAX 32
 #define ADMINS_MAX 4
 #define ROLES_BYTES 32768
+#define LISTENERS_BYTES (IPC_LISTENERS_MAX * 20)
 /* Tokens of the servers of one batch; what does not fit is not noted. */
 #define BATCH_NAMES_SIZE 8192
 
@@ -39,6 +41,7 @@ struct worker {
 	struct spool_batch batch; /* borrows bytes and names */
 	uint8_t *bytes;		  /* IPC_BATCH_BYTES_MAX: its events */
 	uint8_t *names;		  /* BATCH_NAMES_SIZE: their servers */
+	bool counted;		  /* it has sent its counters */
 	uint64_t counters[COUNTER_N];
 };
 
@@ -160,12 +163,16 @@ struct store {
 	bool ready;
 	char reason[256];    /* why not */
 	uint64_t lost_since; /* since it was ready last */
-	struct log_limit log_lost, log_links, log_challenges;
+	bool said_lost;	     /* and not yet that it stores again */
+	struct log_limit log_lost, log_links, log_challenges, log_tools;
 
 	int64_t started_us;
 	uint64_t ended_counters[COUNTER_N]; /* of workers that are gone */
 	uint8_t roles[ROLES_BYTES];
 	struct ipc_list role_rows;
+	uint8_t listeners[LISTENERS_BYTES];
+	struct ipc_list listener_rows;
+	struct rates rates;
 	struct certificate_rows certificates, certificates_gathered;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX each */
 	uint8_t *page;		   /* IPC_RECORD_MAX */

@@ -52,21 +52,26 @@ became_unready(struct store *s, const struct err *cause, uint64_t lost)
 	keep_describe(s, cause, s->reason, sizeof(s->reason));
 	s->ready = false;
 	s->lost_since += lost;
-	if (log_limit_pass(&s->log_lost, clock_mono_ms(), &held_back))
-		log_err("lost events=%" PRIu64 " reason=\"%s\"", s->lost_since,
-		    s->reason);
+	if (!log_limit_pass(&s->log_lost, clock_mono_ms(), &held_back))
+		return;
+	log_err(
+	    "lost events=%" PRIu64 " reason=\"%s\"", s->lost_since, s->reason);
+	s->said_lost = true;
 }
 
 static void
 became_ready(struct store *s)
 {
-	if (!s->ready && s->reason[0] != '\0')
+	if (s->said_lost) {
 		log_notice(
 		    "storing again, lost events=%" PRIu64, s->lost_since);
+		s->lost_since = 0;
+	}
 	s->ready = true;
 	s->reason[0] = '\0';
-	s->lost_since = 0;
-	s->log_lost = (struct log_limit){0, 0};
+	/* On the edge of a full disk it goes back and forth: what was not
+	 * said is in the number of the next line. */
+	s->said_lost = false;
 }
 
 /* --- opening ----------------------------------------------------------- */
@@ -122,9 +127,11 @@ put_other_mode_aside(const struct err *cause)
 	struct err e;
 
 	if (database_quarantine("spool.db", "other-mode", aside, &e) != 0)
-		log_err("file=spool.db cause=\"%s\": %s", cause->text, e.text);
+		log_err("put aside file=spool.db cause=\"%s\": %s", cause->text,
+		    e.text);
 	else
-		log_err("file=spool.db cause=\"%s\" kept_as=%s: a new one is "
+		log_err("put aside file=spool.db cause=\"%s\" kept_as=%s: a "
+			"new one is "
 			"started; to go on with the old one, set [postal] mode "
 			"back and rename it to spool.db",
 		    cause->text, aside);
@@ -176,14 +183,14 @@ keep_open_links(struct store *s)
 	}
 	if (r != DATABASE_OK) {
 		if (log_limit_pass(&s->log_links, clock_mono_ms(), &held_back))
-			log_err("%s cannot be opened: %s; only links that "
-				"workers remember redirect",
-			    links_name(mode), e.text);
+			log_err("cannot open file=%s: %s; only links that "
+				"workers remember redirect more=%" PRIu64,
+			    links_name(mode), e.text, held_back);
 		return;
 	}
 	if (s->links.db.read_only)
-		log_warn("%s is read-only: known links redirect, none can be "
-			 "added",
+		log_warn("read-only file=%s: known links redirect, none can "
+			 "be added",
 		    links_name(mode));
 	known_load(s);
 }

@@ -141,8 +141,9 @@ keep_found(
 	if (r == DATABASE_OK)
 		return;
 	if (log_limit_pass(&s->log_links, s->loop.now_ms, &held_back))
-		log_warn("a link that was found is not kept: %s more=%" PRIu64,
-		    e.text, held_back);
+		log_warn("cannot keep server=%" PRIu32
+			 ": a link that was found: %s more=%" PRIu64,
+		    server_id, e.text, held_back);
 	if (r == DATABASE_DAMAGED)
 		keep_replace_links(s, &e);
 }

@@ -63,18 +63,31 @@ on_settings(struct store *s, const union ipc_body *body, int fd)
 	log_info("settings taken");
 }
 
+/* Copies rows, which lie in the receive buffer. */
+static void
+keep_rows(
+    struct ipc_list *list, const struct ipc_list *from, uint8_t *p, size_t size)
+{
+	if (from->records.len > size)
+		return;
+	if (from->records.len > 0)
+		memcpy(p, from->records.p, from->records.len);
+	*list = (struct ipc_list){from->count, {p, from->records.len}};
+}
+
+/* It comes once a second: the time to look at the counters. */
 static void
 on_roles(struct store *s, const union ipc_body *body, int fd)
 {
-	const struct ipc_list *rows = &body->roles.rows;
+	uint64_t totals[COUNTER_N];
 
 	(void)fd;
-	if (rows->records.len > sizeof(s->roles))
-		return;
-	if (rows->records.len > 0)
-		memcpy(s->roles, rows->records.p, rows->records.len);
-	s->role_rows =
-	    (struct ipc_list){rows->count, {s->roles, rows->records.len}};
+	keep_rows(&s->role_rows, &body->roles.rows, s->roles, sizeof(s->roles));
+	keep_rows(&s->listener_rows, &body->roles.listeners, s->listeners,
+	    sizeof(s->listeners));
+	for (int i = 0; i < COUNTER_N; i++)
+		totals[i] = workers_counter(s, (enum counter)i);
+	rates_note(&s->rates, s->loop.now_ms, totals);
 }
 
 static void

@@ -30,6 +30,17 @@ tool_end(struct tool *t)
 }
 
 static void
+warn_of(struct store *s, uid_t uid, const char *message, const char *reason)
+{
+	uint64_t held_back;
+
+	if (log_limit_pass(&s->log_tools, s->loop.now_ms, &held_back))
+		log_warn(
+		    "close tool uid=%d message=%s reason=\"%s\" more=%" PRIu64,
+		    (int)uid, message, reason, held_back);
+}
+
+static void
 answer(struct tool *t, enum ipc_type type, const void *body)
 {
 	if (ipc_send(&t->channel, t->store->scratch, type, body, -1) != IPC_OK)
@@ -60,11 +71,51 @@ list_counters(const struct store *s, uint8_t *bytes, size_t size)
 	return (struct ipc_list){COUNTER_N, writer_span(&w)};
 }
 
+static struct ipc_list
+list_rates(const struct store *s, uint32_t *in_ms, uint8_t *bytes, size_t size)
+{
+	struct writer w = writer_of(bytes, size);
+	struct ipc_list list = {0, {NULL, 0}};
+	uint64_t grown[COUNTER_N];
+
+	*in_ms = rates_grown(&s->rates, grown);
+	for (int i = 0; *in_ms > 0 && i < COUNTER_N; i++) {
+		struct ipc_counter_row row = {(uint8_t)i, grown[i]};
+
+		if (row.value > 0 &&
+		    ipc_put(&w, &ipc_counter_row_record, &row) == 0)
+			list.count++;
+	}
+	list.records = writer_span(&w);
+	return list;
+}
+
+static bool
+note_time(void *owner, const struct spool_row *row)
+{
+	int64_t *at_us = owner;
+
+	*at_us = row->event.at_us;
+	return false;
+}
+
+/* 0: there is none, or it cannot be read. */
+static int64_t
+oldest_event(struct store *s)
+{
+	int64_t at_us = 0;
+	struct err e;
+
+	if (spool_is_open(&s->spool) && s->spool.now.pending > 0)
+		(void)spool_page(&s->spool, 0, 1, note_time, &at_us, &e);
+	return at_us;
+}
+
 enum ipc_result
 tool_send_status(struct store *s, const struct ipc_channel *to)
 {
 	const struct spool_counts *c = &s->spool.now;
-	uint8_t counters[COUNTER_N * 16];
+	uint8_t counters[COUNTER_N * 16], rates[COUNTER_N * 16];
 	struct err e;
 	struct ipc_status status = {
 	    .mode = s->settings.mode,
@@ -94,10 +145,13 @@ tool_send_status(struct store *s, const struct ipc_channel *to)
 	    .forwarder_state = s->forwarder.state,
 	    .counters = list_counters(s, counters, sizeof(counters)),
 	    .roles = s->role_rows,
+	    .oldest_us = oldest_event(s),
+	    .listeners = s->listener_rows,
 	};
 
 	for (size_t i = 0; i < sizeof(status.node); i++)
 		status.node[i] = s->spool.node[i];
+	status.rates = list_rates(s, &status.rates_ms, rates, sizeof(rates));
 	/* Reading them all is of use only when there are some, and to a person:
 	 * admin asks again and again. */
 	if (to->peer != IPC_ADMIN && spool_is_open(&s->spool) &&
@@ -362,7 +416,7 @@ static void
 handle(struct tool *t, const struct ipc_received *in)
 {
 	if (t->greeted == (in->message->type == IPC_HELLO)) {
-		log_warn("close tool uid=%d reason=\"%s\"", (int)t->uid,
+		warn_of(t->store, t->uid, in->message->name,
 		    ipc_breach_text(IPC_BREACH_ORDER));
 		tool_end(t);
 		return;
@@ -386,8 +440,8 @@ on_tool(struct loop_watch *watch, uint32_t events)
 	case IPC_AGAIN:
 		break;
 	case IPC_BREACH:
-		log_warn("close tool uid=%d message=%s reason=\"%s\"",
-		    (int)t->uid, in.message == NULL ? "?" : in.message->name,
+		warn_of(t->store, t->uid,
+		    in.message == NULL ? "?" : in.message->name,
 		    ipc_breach_text(in.breach));
 		tool_end(t);
 		break;
@@ -406,8 +460,7 @@ tool_add(struct store *s, int fd, uid_t uid, pid_t pid)
 		if (s->tools[i].channel.fd < 0)
 			t = &s->tools[i];
 	if (t == NULL) {
-		log_warn("close tool uid=%d reason=\"more than %d at once\"",
-		    (int)uid, TOOLS_MAX);
+		warn_of(s, uid, "-", "too many at once");
 		fd_close(&fd);
 		return;
 	}

@@ -179,8 +179,14 @@ on_counters(struct worker *w, const union ipc_body *body)
 		/* Totals only grow; less is nonsense. */
 		if (row.value < w->counters[row.counter])
 			return IPC_BREACH_ORDER;
+		/* A worker that an earlier store knew counted most of it
+		 * before. */
+		if (!w->counted)
+			rates_skip(&w->store->rates, (enum counter)row.counter,
+			    row.value);
 		w->counters[row.counter] = row.value;
 	}
+	w->counted = true;
 	spool_count_lost(
 	    &w->store->spool, w->counters[COUNTER_EVENTS_LOST] - lost);
 	spool_count_late(

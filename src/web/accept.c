@@ -39,13 +39,12 @@ enter(struct web *w, struct conn *c)
 	if (c->counted)
 		return 0;
 	w->counters[COUNTER_CONNECTIONS_REFUSED]++;
-	if (log_limit_pass(&w->log_refused, w->loop.now_ms, &held_back)) {
-		addr_format(&c->peer, shown);
+	if (log_limit_pass(&w->log_refused, w->loop.now_ms, &held_back))
 		log_warn("refuse address=%s reason=\"more than "
 			 "max_connections_per_address = %" PRIu32
 			 "\" more=%" PRIu64,
-		    shown, w->settings.max_connections_per_address, held_back);
-	}
+		    access_shown(w, &c->peer, shown),
+		    w->settings.max_connections_per_address, held_back);
 	return -1;
 }
 
@@ -80,6 +79,8 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 			conn_close(w, c);
 			return false;
 		}
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
 		c->keep_alive = false;
 		c->linger = true;
 		conn_reply(w, c, HTTP_REPLY_BAD_REQUEST);

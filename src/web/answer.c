@@ -52,6 +52,10 @@ record_and_reply(struct web *w, struct conn *c, const struct http_request *r,
 	}
 	w->counters[event->kind == IPC_EVENT_OPEN ? COUNTER_OPENS
 						  : COUNTER_CLICKS]++;
+	access_event(c,
+	    event->kind == IPC_EVENT_OPEN ? HTTP_ACCESS_OPEN
+					  : HTTP_ACCESS_CLICK,
+	    HTTP_ACCESS_QUEUED);
 	c->reply = (uint8_t)reply;
 	if (!batches_put(w, c, event))
 		conn_reply(w, c, reply);

@@ -98,6 +98,7 @@ batches_put(struct web *w, struct conn *c, const struct ipc_event *event)
 
 	if (batch == NULL) {
 		count_lost(w);
+		access_event(c, HTTP_ACCESS_NONE, HTTP_ACCESS_LOST);
 		return false;
 	}
 	if (w->settings.durability == IPC_DURABILITY_RELAXED)
@@ -181,7 +182,7 @@ batches_resend(struct web *w)
  * own first: an answered one may put its next request on the same batch.
  */
 static size_t
-answer_waiting(struct web *w, struct batch *batch)
+answer_waiting(struct web *w, struct batch *batch, enum http_access_event event)
 {
 	struct conn_list due = {NULL, NULL};
 	struct conn *c;
@@ -192,6 +193,7 @@ answer_waiting(struct web *w, struct batch *batch)
 		conn_list_append(&due, c);
 	}
 	for (; (c = due.first) != NULL; n++) {
+		access_event(c, HTTP_ACCESS_NONE, event);
 		conn_reply(w, c, c->reply);
 		conn_advance(w, c);
 	}
@@ -213,7 +215,9 @@ batches_stored(struct web *w, const struct ipc_stored *stored)
 	b->first = (b->first + 1) % BATCHES;
 	b->n--;
 	b->under_way = false;
-	(void)answer_waiting(w, batch);
+	(void)answer_waiting(w, batch,
+	    stored->status == IPC_STORED_YES ? HTTP_ACCESS_STORED
+					     : HTTP_ACCESS_LOST);
 }
 
 /* Those that waited for max_wait are answered; their events go on. */
@@ -230,7 +234,7 @@ batches_due(struct web *w)
 		if (batch->waiting.first == NULL)
 			continue;
 		if (w->loop.now_ms >= batch->late_at_ms)
-			late += answer_waiting(w, batch);
+			late += answer_waiting(w, batch, HTTP_ACCESS_LATE);
 		else if (next == 0 || batch->late_at_ms < next)
 			next = batch->late_at_ms;
 	}

@@ -130,6 +130,9 @@ take_store(struct web *w, int fd)
 	w->store_watch = (struct loop_watch){fd, on_store};
 	if (loop_add(&w->loop, &w->store_watch, EPOLLIN) != 0)
 		web_stop_for("cannot watch the store");
+	/* First of all, that it can tell what is counted from now on. */
+	w->next_counters_ms = 0;
+	channels_send_counters(w);
 	ask_again(w);
 	batches_resend(w);
 }
@@ -192,7 +195,7 @@ channels_send_counters(struct web *w)
 	struct writer out = writer_of(bytes, sizeof(bytes));
 	struct ipc_counters body = {.rows = {COUNTER_N, {NULL, 0}}};
 
-	if (w->loop.now_ms >= w->next_counters_ms && w->store.fd >= 0) {
+	if (w->loop.now_ms >= w->next_counters_ms) {
 		for (int i = 0; i < COUNTER_N; i++) {
 			struct ipc_counter_row row = {
 			    (uint8_t)i, w->counters[i]};
@@ -200,7 +203,10 @@ channels_send_counters(struct web *w)
 			(void)ipc_put(&out, &ipc_counter_row_record, &row);
 		}
 		body.rows.records = writer_span(&out);
-		(void)ipc_send(&w->store, w->scratch2, IPC_COUNTERS, &body, -1);
+		/* Without a store, the next one is told at once. */
+		if (w->store.fd >= 0)
+			(void)ipc_send(
+			    &w->store, w->scratch2, IPC_COUNTERS, &body, -1);
 		w->next_counters_ms = w->loop.now_ms + COUNTERS_EVERY_MS;
 	}
 	loop_wake_at(&w->loop, w->next_counters_ms);
@@ -227,6 +233,8 @@ on_channel(struct web *w, struct ipc_received *in)
 		take_store(w, in->fd);
 	else if (offer->role == IPC_KEEPER)
 		keepers_take(w, offer->index, in->fd);
+	else if (offer->role == IPC_LOGGER)
+		access_take_logger(w, in->fd);
 	else
 		web_stop_for("the monitor sent a channel to nobody");
 }

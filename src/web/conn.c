@@ -118,6 +118,7 @@ conn_close(struct web *w, struct conn *c)
 		return;
 	if (c->state == CONN_IDLE || c->state == CONN_HEAD)
 		tls_say_bye(w, c);
+	access_closed(w, c);
 	tls_leave(w, c);
 	conn_list_remove(c);
 	conn_drop_head(w, c);
@@ -235,9 +236,13 @@ parse(struct web *w, struct conn *c, struct head *h)
 	case HTTP_PARSE_MORE:
 		return false;
 	case HTTP_PARSE_WRONG:
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
 		refuse(w, c, h);
 		return false;
 	default:
+		access_begin(
+		    w, c, (struct span){h->bytes, h->len}, &h->request, true);
 		answer_request(w, c, &h->request);
 	}
 	/* One that waits for its link is answered from its head again. */
@@ -373,6 +378,8 @@ time_out_head(struct web *w, struct conn *c)
 		return;
 	}
 	w->counters[COUNTER_REQUESTS_TIMED_OUT]++;
+	access_begin(w, c, (struct span){c->head->bytes, c->head->len},
+	    &c->head->request, false);
 	c->keep_alive = false;
 	c->linger = true;
 	conn_reply(w, c, HTTP_REPLY_TIMEOUT);

@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "http/access.h"
 #include "http/client.h"
 #include "http/reply.h"
 #include "http/request.h"
@@ -73,11 +74,12 @@ struct conn {
 	bool linger;	  /* it may still be sending when we close */
 	bool keep_alive, head_method;
 	uint8_t minor;
-	uint8_t reply;	   /* enum http_reply, of CONN_STORING */
-	struct addr peer;  /* the socket's, or what PROXY said */
-	struct head *head; /* NULL: nothing is buffered */
-	struct link *link; /* of the redirect that is due */
-	uint8_t *out;	   /* CONN_WRITING: the rest. On the heap */
+	uint8_t reply;		    /* enum http_reply, of CONN_STORING */
+	struct addr peer;	    /* the socket's, or what PROXY said */
+	struct head *head;	    /* NULL: nothing is buffered */
+	struct link *link;	    /* of the redirect that is due */
+	struct access_entry *entry; /* its line of the log; NULL: none */
+	uint8_t *out;		    /* CONN_WRITING: the rest. On the heap */
 	size_t out_len, out_at;
 
 	bool https;
@@ -155,6 +157,24 @@ struct batches {
 	uint64_t last_number;
 };
 
+/* The access log; see access.c. */
+struct access {
+	struct loop_watch watch;    /* first: the watch is the log */
+	struct ipc_channel channel; /* of the logger; fd -1: there is none */
+	enum http_access_format format;
+	bool blocked; /* the channel is full */
+	struct http_access_clock clock;
+	struct access_entry *entries; /* one for each connection */
+	size_t n_used;
+	struct access_entry *free;
+	uint8_t *bytes;	     /* of a message: */
+	struct writer lines; /* that gather; those before `sent` are away */
+	size_t sent;
+	uint64_t send_at_ms;
+	uint64_t finish_by_ms; /* 0: it goes on */
+	struct log_limit log_dropped;
+};
+
 struct web {
 	struct role role;
 	struct loop loop;
@@ -190,6 +210,7 @@ struct web {
 	struct links links;
 	struct limits limits;
 	struct batches batches;
+	struct access access;
 	struct conn_list to_ask; /* CONN_ASKING, LINK not yet sent */
 	size_t heap_out;	 /* bytes of conn.out */
 
@@ -334,6 +355,31 @@ void batches_stored(struct web *w, const struct ipc_stored *stored);
 void batches_resend(struct web *w);
 uint64_t batches_due(struct web *w);
 bool batches_empty(const struct web *w);
+
+/* access.c: a line for each request. */
+int access_open(struct web *w, struct err *e);
+/* head: what came of it; r: as far as it was read, to its end when complete. */
+void access_begin(struct web *w, struct conn *c, struct span head,
+    const struct http_request *r, bool complete);
+/* An event was made of it; or, with HTTP_ACCESS_NONE, what became of that. */
+void access_event(
+    struct conn *c, enum http_access_kind kind, enum http_access_event event);
+/* The answer left; bytes: of its body. */
+void access_end(struct web *w, struct conn *c, int status, size_t bytes);
+/* There will be no answer. */
+void access_closed(struct web *w, struct conn *c);
+/* Sends what has gathered, if the logger takes it. */
+void access_send(struct web *w);
+void access_after_round(struct web *w);
+uint64_t access_due(struct web *w);
+/* The end: whether nothing is left that may still be taken. */
+bool access_finish(struct web *w);
+/* Owner: takes fd. */
+void access_take_logger(struct web *w, int fd);
+/* A client's address for other records of the log: "-" unless the operator
+ * wants clients in the log, by an access log or the level debug. */
+const char *access_shown(
+    const struct web *w, const struct addr *a, char text[ADDR_TEXT_SIZE]);
 
 /* channel.c: monitor and store. */
 int channels_open(struct web *w, struct err *e);

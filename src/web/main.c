@@ -119,7 +119,9 @@ after_round(void *owner)
 	channels_flush(w);
 	batches_flush(w);
 	conns_after_round(w);
-	if (w->stopping && w->n_live == 0 && batches_empty(w)) {
+	access_after_round(w);
+	if (w->stopping && w->n_live == 0 && batches_empty(w) &&
+	    access_finish(w)) {
 		w->next_counters_ms = 0;
 		channels_send_counters(w);
 		loop_stop(&w->loop);
@@ -144,6 +146,7 @@ on_due(void *owner)
 		loop_wake_at(&w->loop, w->table_wait_until_ms);
 	wake_if(w, batches_due(w));
 	wake_if(w, conns_due(w));
+	wake_if(w, access_due(w));
 	channels_send_counters(w);
 }
 
@@ -200,8 +203,8 @@ start(struct web *w, const char *argv0, struct err *e)
 	    w->settings.n_https > w->settings.n_listeners)
 		return err_set(e, "PARAMS and descriptors disagree");
 	if (copy_trusted(w, e) != 0 || open_tables(w, e) != 0 ||
-	    conns_open(w, e) != 0 || tls_open(w, sessions, e) != 0 ||
-	    loop_open(&w->loop, w, e) != 0 ||
+	    conns_open(w, e) != 0 || access_open(w, e) != 0 ||
+	    tls_open(w, sessions, e) != 0 || loop_open(&w->loop, w, e) != 0 ||
 	    limits_open(&w->limits, shared, w->settings.index,
 		w->settings.workers, &shared_key, e) != 0)
 		return -1;

@@ -117,8 +117,9 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 	    .minor = c->minor,
 	    .date = date_of(w),
 	};
-	size_t total = 0;
+	size_t total = 0, body;
 	ssize_t sent;
+	bool failed;
 	int n;
 
 	if (c->link != NULL)
@@ -128,6 +129,8 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 	n = http_reply_render(&w->replies, reply, &options, parts);
 	for (int i = 0; i < n; i++)
 		total += parts[i].iov_len;
+	/* The last part, when there is a body. */
+	body = options.head ? 0 : parts[n - 1].iov_len;
 	if (c->tls != NULL) {
 		struct span sealed =
 		    tls_seal(w, c, parts, n, !options.keep_alive);
@@ -138,12 +141,14 @@ conn_reply(struct web *w, struct conn *c, enum http_reply reply)
 		total = sealed.len;
 	}
 	sent = send_parts(w, c, parts, n, total);
+	failed = sent < 0 && errno != EAGAIN;
 	w->counters[COUNTER_REQUESTS]++;
+	access_end(w, c, http_reply_status(reply), failed ? 0 : body);
 	if (sent == (ssize_t)total && total > 0) {
 		complete(w, c);
 		return;
 	}
-	if (sent < 0 && errno != EAGAIN) {
+	if (failed) {
 		conn_close(w, c);
 		return;
 	}

@@ -288,13 +288,12 @@ report(struct web *w, const struct conn *c, unsigned int reason,
 		return;
 	if (c->tls != NULL)
 		sni = tls_info(c->tls).name;
-	addr_format(&c->peer, address);
 	log_warn("tls failed reason=\"%s\" detail=\"%s\" alert=%u name=%s "
 		 "address=%s more=%" PRIu64,
 	    reason == REASON_TIMEOUT ? "timeout"
 				     : tls_reason_text((enum tls_reason)reason),
-	    f->text, f->alert, log_escape(sni, name, sizeof(name)), address,
-	    held_back);
+	    f->text, f->alert, log_escape(sni, name, sizeof(name)),
+	    access_shown(w, &c->peer, address), held_back);
 }
 
 /* The handshake failed, and the alert is on its way. */

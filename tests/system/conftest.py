@@ -253,7 +253,10 @@ class Tracker:
         return [json.loads(line) for line in out.split("\n") if line]
 
     def status(self):
-        return json.loads(self.cli("status", "--json").stdout)
+        r = self.cli("status", "--json", check=False)
+        out = json.loads(r.stdout)
+        assert r.returncode == (0 if out["ready"] else 75), r
+        return out
 
     # --- processes ------------------------------------------------------
 

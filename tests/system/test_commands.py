@@ -168,6 +168,9 @@ def test_drop_ins_win_and_are_named(make_tracker):
         ([], 64),
         (["status", "--bogus"], 64),
         (["status", "extra"], 64),
+        (["status", "--watch", "soon"], 64),
+        (["status", "--watch=0"], 64),
+        (["status", "--watch", "1", "2"], 64),
         (["events", "--since", "x"], 64),
         (["link", "remove"], 64),
         (["status", "-c", "/nonexistent/tracker.conf"], 78),
@@ -272,11 +275,179 @@ def test_status_is_for_people_too(tracker):
     assert status["pending"] == 1 and status["ready"] is True
 
 
+def test_status_shows_what_matters_first(tracker):
+    wait_for(lambda: tracker.status()["rates"], "two samples")
+    for _ in range(5):
+        tracker.get("/img/ctqu6f/m")
+
+    def shown():
+        text = tracker.cli("status").stdout
+        return text if re.search(r"^a second +0\.[1-9] opens, 0\.0 clicks, "
+                                 r"[0-9.]+ requests \(over the last \d+ s\)$",
+                                 text, re.M) else None
+
+    text = wait_for(shown, "the rate of opens")
+    assert re.search(rf"^serves +127\.0\.0\.1:{tracker.port}$", text, re.M)
+    assert re.search(r"^spool +5 kept, the oldest for \d+s; \d+k of 1G$", text,
+                     re.M)
+    assert re.search(r"^knows +servers: 1, links: 1$", text, re.M)
+    assert re.search(r"^ +5  opens_total +Pictures", text, re.M)
+    assert re.search(r"^web\[0\] +\d+ +\d+\w +0$", text, re.M), "no restart"
+    # What is 0 is not worth a line, unless all is wanted.
+    assert not re.search(r"^ +0  ", text, re.M)
+    assert "lost" not in text
+    everything = tracker.cli("status", "--all").stdout
+    assert re.search(r"^ +0  lost ", everything, re.M)
+    assert re.search(r"^ +0  tls_failed_timeout_total ", everything, re.M)
+    assert len(everything.splitlines()) > len(text.splitlines()) + 20
+
+
+def test_status_counts_restarts(tracker):
+    tracker.may_die = True
+    pid = tracker.roles()["web[0]"]
+    os.kill(pid, signal.SIGKILL)
+    pid = tracker.wait_role("web[0]", other_than=pid)
+    wait_for(
+        lambda: re.search(rf"^web\[0\] +{pid} +\d+s +1$",
+                          tracker.cli("status").stdout, re.M),
+        "the restart in status",
+    )
+
+
+JSON_KEYS = (
+    "mode node ready reason started accepted pending written unmatched "
+    "duplicates set_aside expired lost late last_seq servers links domains "
+    "searches searches_limited spool_bytes spool_max_bytes forwarder "
+    "set_aside_reasons counters roles oldest rates listeners"
+).split()
+
+
+def test_status_json(tracker):
+    assert tracker.status()["oldest"] is None
+    tracker.get("/img/ctqu6f/m")
+    (event,) = tracker.events()
+    wait_for(lambda: tracker.status()["rates"], "two samples")
+    out = tracker.cli("status", "--json").stdout
+    assert out.count("\n") == 1
+    status = json.loads(out)
+    assert set(JSON_KEYS) <= set(status), "scripts rely on them"
+    assert status["oldest"] == event["at"]
+    assert status["listeners"] == [{
+        "address": f"127.0.0.1:{tracker.port}", "tls": False,
+        "admin": False, "systemd": False}]
+    assert 0 < status["rates"]["seconds"] < 20
+    assert wait_for(lambda: tracker.status()["rates"].get("opens_total"),
+                    "the rate of opens") < 10
+
+
+def test_status_after_the_store_died(tracker):
+    """What workers counted before is no rate of now."""
+    tracker.may_die = True
+    wait_for(lambda: tracker.status()["rates"], "two samples")
+    for _ in range(300):
+        tracker.get("/img/ctqu6f/m")
+    wait_for(lambda: tracker.status()["counters"]["opens_total"] == 300,
+             "the counters")
+    pid = tracker.roles()["store[0]"]
+    os.kill(pid, signal.SIGKILL)
+    tracker.wait_role("store[0]", other_than=pid)
+    status = wait_for(
+        lambda: (s := tracker.status())["rates"]
+        and s["counters"]["opens_total"] == 300 and s,
+        "the counters of the workers",
+    )
+    assert status["rates"].get("opens_total", 0) == 0
+
+
+def test_status_when_events_cannot_be_stored(make_tracker):
+    t = make_tracker({"spool": {"max_size": "1M"}}).start()
+    t.link("ctqu6f")
+    wait_for(lambda: t.get("/img/ctqu6f/m").status == 200, "the server")
+
+    def full():
+        with t.connect() as c:
+            for _ in range(50):
+                c.send(b"GET /img/ctqu6f/m HTTP/1.1\r\nHost: a\r\n"
+                       b"User-Agent: " + "\u20ac".encode() * 1000 + b"\r\n"
+                       b"\r\n")
+                assert c.reply().status == 200
+        return not t.status()["ready"]  # it looks at the exit code, too
+
+    wait_for(full, "a full spool", 60)
+    r = t.cli("status", check=False)
+    assert r.returncode == 75
+    assert re.match(r"NOT READY, mode standalone, .*\n  \".+\"\n", r.stdout)
+    assert re.search(r"^ +\d+  lost +not stored", r.stdout, re.M)
+
+
 def test_status_without_daemon(make_tracker):
     t = make_tracker()
-    r = t.cli("status", check=False)
-    assert r.returncode == 69
-    assert "no daemon listens on" in r.stderr
+    for args in ((), ("--json",), ("--all",)):
+        r = t.cli("status", *args, check=False)
+        assert (r.returncode, r.stdout) == (69, "")
+        assert "no daemon listens on" in r.stderr
+
+
+class Watch:
+    """`status --watch`, whose output is read as it comes."""
+
+    def __init__(self, t, *args, stdout=subprocess.PIPE, source=None):
+        self.process = subprocess.Popen(
+            [TRACKER, "status", "-c", str(t.conf), *args], stdout=stdout)
+        self.fd = source if source is not None else \
+            self.process.stdout.fileno()
+        os.set_blocking(self.fd, False)
+        self.text = ""
+
+    def wait(self, pattern, times=1):
+        def found():
+            try:
+                self.text += os.read(self.fd, 1 << 16).decode()
+            except BlockingIOError:
+                pass
+            return len(re.findall(pattern, self.text, re.M)) >= times
+
+        wait_for(found, f"{pattern} {times} times", 30)
+
+    def end(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        assert self.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("args", [("--watch", "1"), ("--watch=1",)])
+def test_status_watch(tracker, args):
+    w = Watch(tracker, *args)
+    w.wait(r"^ready, mode standalone", 3)
+    # Through a restart of the daemon.
+    tracker.stop()
+    w.wait(r"^AWAY: no daemon listens on .*\nLooking again every 1 s\.$")
+    n = len(re.findall("^ready", w.text, re.M))
+    tracker.start()
+    w.wait(r"^ready, mode standalone", n + 2)
+    assert "\x1b" not in w.text, "blocks are appended where no terminal is"
+    assert "\n\nready, " in w.text
+    w.end()
+
+
+def test_status_watch_json(tracker):
+    w = Watch(tracker, "--json", "--watch", "1")
+    w.wait(r"^\{.*\}$", 2)
+    tracker.stop()
+    w.wait(r'^\{"ready":false,"reason":"no daemon listens on .*"\}$')
+    tracker.start()
+    w.wait(r'"ready":true', 4)
+    w.end(signal.SIGTERM)
+    for line in w.text.splitlines():
+        assert "ready" in json.loads(line)
+
+
+def test_status_watch_on_a_terminal(tracker):
+    ours, theirs = os.openpty()
+    w = Watch(tracker, "--watch", "1", stdout=theirs, source=ours)
+    os.close(theirs)
+    w.wait(r"\x1b\[H\x1b\[Jready, mode standalone", 3)
+    w.end()
+    os.close(ours)
 
 
 def test_strangers_may_not_ask(tracker):

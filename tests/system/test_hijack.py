@@ -31,10 +31,12 @@ FORBIDDEN = {
     "rt_sigaction": 13,
 }
 ONLY_WEB = {"creat": 85, "openat": 257, "unlink": 87, "rename": 82}
+# What would make of a descriptor for appending another one.
+ONLY_LOGGER = {"ftruncate": 77, "fcntl": 72, "lseek": 8, "pwrite64": 18}
 CASES = [("store[0]", n) for n in FORBIDDEN] + [
     (role, n) for role in ("web[0]", "keeper[0]", "admin[0]")
     for n in FORBIDDEN | ONLY_WEB
-]
+] + [("logger[0]", n) for n in FORBIDDEN | ONLY_WEB | ONLY_LOGGER]
 
 
 @pytest.fixture
@@ -44,6 +46,7 @@ def victim(make_tracker):
         "http": {"workers": "1"},
         "https": {"listen": f"127.0.0.1:{free_port()}"},
         "admin": {"listen": f"127.0.0.1:{free_port()}"},
+        "log": {"access": "text"},
     })
     t.may_die = True
     return t.start()
@@ -51,7 +54,7 @@ def victim(make_tracker):
 
 @pytest.mark.parametrize("role, name", CASES)
 def test_forbidden_call(victim, role, name):
-    number = (FORBIDDEN | ONLY_WEB)[name]
+    number = (FORBIDDEN | ONLY_WEB | ONLY_LOGGER)[name]
     pid = victim.wait_role(role)
     subprocess.run([INJECT, str(pid), str(number)], check=True, timeout=30)
     victim.wait_log(

@@ -204,7 +204,7 @@ def test_names(make_https):
     https.wait_counter("tls_failed_name_total", 4)
     https.tracker.wait_log(
         r'tls failed reason="unknown name" detail="[^"]+" alert=112 '
-        r'name="b\.a\.wild\.example" address=127\.0\.0\.1 more=0')
+        r'name="b\.a\.wild\.example" address=- more=0')
 
 
 def test_the_default(make_https):
@@ -439,7 +439,7 @@ def test_failures_are_counted_and_said(make_https, act, counter, reason):
     https.wait_counter(f"tls_failed_{counter}_total")
     https.tracker.wait_log(
         rf'<4>web\[\d\]: tls failed reason="{reason}" detail="[^"]+" '
-        r'alert=\d+ name="\S*" address=127\.0\.0\.1 more=\d+\n')
+        r'alert=\d+ name="\S*" address=- more=\d+\n')
     failed = {k: v for k, v in https.counters().items()
               if k.startswith("tls_failed") and v}
     assert failed == {f"tls_failed_{counter}_total": 1}

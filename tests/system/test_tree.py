@@ -15,7 +15,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http", "tls"],
     ["role"],
     ["monitor"],
-    ["web", "keeper", "store", "forward", "admin"],
+    ["web", "keeper", "logger", "store", "forward", "admin"],
     ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}

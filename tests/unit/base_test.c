@@ -262,6 +262,25 @@ write_three(void)
 	log_err("%s", name);
 }
 
+/* As the error of another program might be. */
+static void
+write_what_nobody_escaped(void)
+{
+	log_open("web[2]", LOG_LEVEL_WARN);
+	log_warn("verb cause=\"a\n<3>web[2]: forged\x1b[2J\x7f\"");
+}
+
+static void
+test_a_record_is_one_line(void **state)
+{
+	char text[4096];
+
+	(void)state;
+	capture(write_what_nobody_escaped, text, sizeof(text));
+	assert_string_equal(
+	    text, "<4>web[2]: verb cause=\"a?<3>web[2]: forged?[2J?\"\n");
+}
+
 static void
 test_log_records(void **state)
 {
@@ -323,6 +342,7 @@ main(void)
 	    cmocka_unit_test(test_log_escape),
 	    cmocka_unit_test(test_log_limit),
 	    cmocka_unit_test(test_log_records),
+	    cmocka_unit_test(test_a_record_is_one_line),
 	    cmocka_unit_test(test_fd),
 	};
 

@@ -8,7 +8,7 @@
 #include "ipc/counter.h"
 #include "ipc/message.h"
 
-#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN)
+#define ROLES (IPC_WEB | IPC_STORE | IPC_KEEPER | IPC_ADMIN | IPC_LOGGER)
 #define ASKERS (IPC_FORWARDER | IPC_TOOL)
 
 /* Who may say what to whom: the boundary between processes, once more. */
@@ -24,7 +24,7 @@ static const struct {
     {"STOP", IPC_MONITOR, ROLES, 0},
     {"READY", ROLES, IPC_MONITOR, 0},
     {"REFUSED_CALL", ROLES, IPC_MONITOR, 0},
-    {"REPLACE", IPC_STORE | IPC_KEEPER, IPC_MONITOR, 0},
+    {"REPLACE", IPC_STORE | IPC_KEEPER | IPC_LOGGER, IPC_MONITOR, 0},
     {"ROLES", IPC_MONITOR, IPC_STORE, 0},
     {"SERVERS", IPC_STORE, IPC_WEB, 0},
     {"EVENTS", IPC_WEB, IPC_STORE, 0},
@@ -79,6 +79,9 @@ static const struct {
     {"CLIENTS", IPC_STORE, IPC_TOOL, 0},
     {"SELFTEST", IPC_TOOL, IPC_STORE, 0},
     {"SELFTEST_STATE", IPC_STORE, IPC_TOOL, 0},
+    {"LOGGER_SETTINGS", IPC_MONITOR, IPC_LOGGER, 0},
+    {"LINES", IPC_WEB, IPC_LOGGER, 0},
+    {"LINES_LOST", IPC_LOGGER, IPC_WEB, 0},
     {"CERTIFICATE_STATES", IPC_MONITOR, IPC_STORE, 0},
     {"CERTIFICATES_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE, 0},
     {"CERTIFICATES", IPC_STORE, IPC_TOOL | IPC_ADMIN, 0},
@@ -321,8 +324,8 @@ test_wrong_direction_is_refused(void **state)
 		const struct ipc_message *m = ipc_message_find(i);
 		size_t len = encode(m, false, bytes, sizeof(bytes));
 
-		for (unsigned int from = 1; from <= IPC_ADMIN; from <<= 1)
-			for (unsigned int to = 1; to <= IPC_ADMIN; to <<= 1) {
+		for (unsigned int from = 1; from <= IPC_LOGGER; from <<= 1)
+			for (unsigned int to = 1; to <= IPC_LOGGER; to <<= 1) {
 				bool allowed =
 				    (m->from & from) != 0 && (m->to & to) != 0;
 
