@@ -53,7 +53,7 @@ reply_metrics(struct conn *c, const struct metrics_facts *facts)
 void
 admin_answer_without_store(struct conn *c)
 {
-	static const struct metrics_facts nothing = {NULL, NULL};
+	static const struct metrics_facts nothing = {.status = NULL};
 
 	if (c->target.route == ADMIN_METRICS)
 		reply_metrics(c, &nothing);
@@ -80,8 +80,8 @@ reply_ready(struct conn *c, const struct ipc_status *s)
 static void
 reply_gathered(struct conn *c)
 {
-	struct metrics_facts facts = {
-	    admin_ask_status(c->admin), admin_ask_commits(c->admin)};
+	struct metrics_facts facts = {admin_ask_status(c->admin),
+	    admin_ask_commits(c->admin), admin_ask_pairs(c->admin)};
 
 	if (c->target.route == ADMIN_METRICS)
 		reply_metrics(c, &facts);

@@ -16,7 +16,10 @@
 /* So long the answers serve. */
 #define FRESH_MS 100
 
-enum question { STATUS, COMMITS };
+/* All pairs that there may be. */
+#define PAIRS_SIZE ((size_t)1024 * 1024)
+
+enum question { STATUS, COMMITS, CERTIFICATES };
 
 /* To ask for more: a row here, and a function as admin_ask_commits. */
 static const struct {
@@ -24,6 +27,7 @@ static const struct {
 } questions[] = {
     [STATUS] = {IPC_STATUS_GET, IPC_STATUS},
     [COMMITS] = {IPC_COMMITS_GET, IPC_COMMITS},
+    [CERTIFICATES] = {IPC_CERTIFICATES_GET, IPC_CERTIFICATES},
 };
 
 _Static_assert(ARRAY_LENGTH(questions) <= QUESTIONS_MAX, "QUESTIONS_MAX");
@@ -45,6 +49,13 @@ admin_ask_commits(const struct admin *a)
 {
 	return admin_ask_is_fresh(a) ? &a->asking.answers[COMMITS].commits
 				     : NULL;
+}
+
+struct ipc_list
+admin_ask_pairs(const struct admin *a)
+{
+	return (struct ipc_list){
+	    a->asking.n_pairs, writer_span(&a->asking.pairs)};
 }
 
 /* --- asking ------------------------------------------------------------ */
@@ -104,7 +115,7 @@ void
 admin_ask_go_on(struct admin *a)
 {
 	struct asking *k = &a->asking;
-	union ipc_body nothing = {.status_get = {0}};
+	union ipc_body body = {.status_get = {0}};
 	struct conn *c;
 
 	if (a->store.fd < 0 || k->under_way)
@@ -114,10 +125,15 @@ admin_ask_go_on(struct admin *a)
 		k->next = 0;
 		k->fresh_till_ms = 0;
 		a->page_len = 0;
+		k->pairs.len = 0;
+		k->n_pairs = 0;
+		k->last_pair = (struct span){NULL, 0};
 	}
 	if (k->gathering) {
 		k->permission = false;
-		send_question(a, questions[k->next].ask, &nothing);
+		if (k->next == CERTIFICATES)
+			body.certificates_get.after_name = k->last_pair;
+		send_question(a, questions[k->next].ask, &body);
 	} else if ((c = next_asker(a)) != NULL) {
 		ask_for(a, c);
 	}
@@ -137,6 +153,24 @@ take_permission(struct admin *a, const struct ipc_received *in)
 		admin_answer_permission(c, in->body.permission.status);
 }
 
+/* Whether there may be more; each page begins behind the one before it. */
+static bool
+take_pairs(struct asking *k, const struct ipc_list *rows)
+{
+	struct cursor c = cursor_of(rows->records);
+	struct ipc_pair_state_row row;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
+		if (ipc_put(&k->pairs, &ipc_pair_state_row_record, &row) != 0)
+			return false;
+		/* It stays where it is until the next page comes. */
+		k->last_pair = row.name;
+		k->n_pairs++;
+	}
+	return rows->count > 0;
+}
+
 static void
 take_answer(struct admin *a, const struct ipc_received *in)
 {
@@ -144,7 +178,11 @@ take_answer(struct admin *a, const struct ipc_received *in)
 
 	if (in->message->type != questions[k->next].answer)
 		admin_stop_for("the store sent a message out of order");
-	k->answers[k->next++] = in->body;
+	k->answers[k->next] = in->body;
+	if (k->next == CERTIFICATES &&
+	    take_pairs(k, &in->body.certificates.rows))
+		return;
+	k->next++;
 	if (k->next < ARRAY_LENGTH(questions))
 		return;
 	k->gathering = false;
@@ -212,7 +250,12 @@ admin_ask_take_store(struct admin *a, int fd)
 int
 admin_ask_open(struct admin *a, struct err *e)
 {
+	uint8_t *pairs = malloc(PAIRS_SIZE);
+
 	a->store.fd = a->store_watch.fd = -1;
+	if (pairs == NULL)
+		return err_errno(e, "no memory for answers");
+	a->asking.pairs = writer_of(pairs, PAIRS_SIZE);
 	for (size_t i = 0; i < ARRAY_LENGTH(questions); i++) {
 		a->asking.bytes[i] = malloc(IPC_RECORD_MAX);
 		if (a->asking.bytes[i] == NULL)

@@ -62,6 +62,10 @@ struct asking {
 	uint32_t who_serial;
 	union ipc_body answers[QUESTIONS_MAX];
 	uint8_t *bytes[QUESTIONS_MAX]; /* what the answers borrow */
+	/* CERTIFICATES comes in pages: all rows, and the last name of them. */
+	struct writer pairs;
+	uint16_t n_pairs;
+	struct span last_pair;
 };
 
 struct admin {
@@ -119,5 +123,7 @@ void admin_ask_go_on(struct admin *a);
 bool admin_ask_is_fresh(const struct admin *a);
 const struct ipc_status *admin_ask_status(const struct admin *a);
 const struct ipc_commits *admin_ask_commits(const struct admin *a);
+/* Rows of struct ipc_pair_state_row. */
+struct ipc_list admin_ask_pairs(const struct admin *a);
 
 #endif

@@ -355,6 +355,54 @@ put_commits(struct writer *w, const struct metrics_facts *f)
 	exposition_number(w, name, "_count", NULL, n);
 }
 
+/* --- certificates ------------------------------------------------------ */
+
+static void
+put_pairs(struct writer *w, const struct metrics_facts *f)
+{
+	struct cursor c = cursor_of(f->pairs.records);
+	uint64_t n[IPC_CERTIFICATE_STATE_END] = {0};
+	struct ipc_pair_state_row row;
+
+	for (size_t i = 0; i < f->pairs.count; i++) {
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
+		n[row.state]++;
+	}
+	exposition_head(w, "certificates", gauge,
+	    "Certificates, by what became of them: served, kept (served, but a "
+	    "newer one was refused), refused, waiting.");
+	for (unsigned int i = IPC_CERTIFICATE_SERVED;
+	     i < IPC_CERTIFICATE_STATE_END; i++) {
+		struct exposition_labels state = {
+		    1, {{"state", span_of(ipc_certificate_state_name(i))}}};
+
+		exposition_number(w, "certificates", "", &state, n[i]);
+	}
+}
+
+static void
+put_pair_ends(struct writer *w, const struct metrics_facts *f)
+{
+	static const char name[] = "certificate_end_time_seconds";
+	struct cursor c = cursor_of(f->pairs.records);
+	struct ipc_pair_state_row row;
+
+	if (f->pairs.count == 0)
+		return;
+	exposition_head(w, name, gauge,
+	    "When a certificate that is served ends, in seconds since 1970.");
+	for (size_t i = 0; i < f->pairs.count; i++) {
+		struct exposition_labels labels = {1, {{"name", {NULL, 0}}}};
+
+		ipc_next(&c, &ipc_pair_state_row_record, &row);
+		labels.list[0].value = row.name;
+		if (row.not_after > 0 && (row.state == IPC_CERTIFICATE_SERVED ||
+					     row.state == IPC_CERTIFICATE_KEPT))
+			exposition_number(
+			    w, name, "", &labels, (uint64_t)row.not_after);
+	}
+}
+
 /* --- all --------------------------------------------------------------- */
 
 /* In the order of the page; what is behind the first needs the store. A section
@@ -367,6 +415,8 @@ static void (*const sections[])(
     put_counters,
     put_roles,
     put_commits,
+    put_pairs,
+    put_pair_ends,
 };
 
 void

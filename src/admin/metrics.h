@@ -14,6 +14,7 @@
 struct metrics_facts {
 	const struct ipc_status *status;
 	const struct ipc_commits *commits;
+	struct ipc_list pairs; /* struct ipc_pair_state_row */
 };
 
 /* Writes all metrics; w->full when they do not fit. */

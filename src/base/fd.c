@@ -61,10 +61,22 @@ fd_seqpacket_pair(int pair[2], struct err *e)
 int
 fd_raise_limit(void)
 {
+	return fd_raise_limit_to(0);
+}
+
+int
+fd_raise_limit_to(uint64_t wanted)
+{
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return -1;
+	if (limit.rlim_max < wanted) {
+		struct rlimit higher = {wanted, wanted};
+
+		if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+			limit = higher;
+	}
 	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);

@@ -4,6 +4,7 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -22,5 +23,8 @@ int fd_seqpacket_pair(int pair[2], struct err *e);
 /* How many descriptors this process may open (RLIMIT_NOFILE); raises the
  * soft limit to the hard one first. */
 int fd_raise_limit(void);
+/* The same, and the hard one to `wanted` where it is lower and this process
+ * may (CAP_SYS_RESOURCE). */
+int fd_raise_limit_to(uint64_t wanted);
 
 #endif

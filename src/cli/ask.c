@@ -25,11 +25,11 @@
 #define ANSWER_WITHIN_MS 10000
 #define END_WITHIN_MS 5000
 
-/* Waits for one message on a channel. */
-static int
-receive(const struct ipc_channel *c, uint8_t *buffer, struct ipc_received *in,
-    struct err *e)
+int
+ask_receive(const struct ipc_channel *c, uint8_t *buffer,
+    struct ipc_received *in, struct err *e)
 {
+	const char *who = ipc_role_name((enum ipc_role)c->peer);
 	struct pollfd p = {.fd = c->fd, .events = POLLIN};
 	enum ipc_result got = IPC_AGAIN;
 
@@ -40,16 +40,16 @@ receive(const struct ipc_channel *c, uint8_t *buffer, struct ipc_received *in,
 			continue;
 		if (n <= 0)
 			return err_set(
-			    e, "the store does not answer; see its log");
+			    e, "the %s does not answer; see its log", who);
 		got = ipc_receive(c, buffer, in);
 	}
 	if (got == IPC_CLOSED)
-		return err_set(e, "the store closed the connection");
+		return err_set(e, "the %s closed the connection", who);
 	if (got == IPC_BREACH)
 		return err_set(e,
-		    "the store sent %s; are the daemon and this command of "
+		    "the %s sent %s; are the daemon and this command of "
 		    "the same version?",
-		    ipc_breach_text(in->breach));
+		    who, ipc_breach_text(in->breach));
 	return 0;
 }
 
@@ -59,7 +59,7 @@ ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
 {
 	/* A store that closed on us may have said why: the reason waits. */
 	(void)ipc_send(&a->channel, a->scratch, type, body, -1);
-	if (receive(&a->channel, a->buffer, answer, e) != 0)
+	if (ask_receive(&a->channel, a->buffer, answer, e) != 0)
 		return -1;
 	if (answer->message->type == IPC_REFUSAL)
 		return err_set(e, "%.*s", (int)answer->body.refusal.reason.len,
@@ -162,7 +162,7 @@ start_store(struct ask *a, const struct config *c, struct err *e)
 	    place_open_spool(
 		c->spool.directory, &users.store, &a->spool_fd, e) != 0 ||
 	    start_role(a, c, &users, e) != 0 || hand_over_channel(a, e) != 0 ||
-	    receive(&a->monitor, a->buffer, &in, e) != 0)
+	    ask_receive(&a->monitor, a->buffer, &in, e) != 0)
 		return -1;
 	if (in.message == NULL || in.message->type != IPC_READY)
 		return err_set(e, "the store could not start; see above");
@@ -194,24 +194,24 @@ ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
 	return 0;
 }
 
-static void
-end_store(struct ask *a)
+void
+ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid)
 {
 	struct ipc_stop stop = {END_WITHIN_MS};
 	uint64_t until = clock_mono_ms() + END_WITHIN_MS;
 	pid_t ended = 0;
 
-	(void)ipc_send(&a->monitor, a->scratch, IPC_STOP, &stop, -1);
+	(void)ipc_send(monitor, scratch, IPC_STOP, &stop, -1);
 	while (ended == 0 && clock_mono_ms() < until) {
-		ended = waitpid(a->store, NULL, WNOHANG);
+		ended = waitpid(*pid, NULL, WNOHANG);
 		if (ended == 0)
 			(void)usleep(1000);
 	}
 	if (ended == 0) {
-		(void)kill(a->store, SIGKILL);
-		(void)waitpid(a->store, NULL, 0);
+		(void)kill(*pid, SIGKILL);
+		(void)waitpid(*pid, NULL, 0);
 	}
-	a->store = 0;
+	*pid = 0;
 }
 
 void
@@ -219,7 +219,7 @@ ask_close(struct ask *a)
 {
 	fd_close(&a->channel.fd);
 	if (a->store > 0)
-		end_store(a);
+		ask_end_role(&a->monitor, a->scratch, &a->store);
 	fd_close(&a->monitor.fd);
 	fd_close(&a->spool_fd);
 	free(a->buffer);

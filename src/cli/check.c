@@ -188,6 +188,8 @@ static void (*const checks[])(struct check *k) = {
     check_mysql,
     check_daemon,
     check_acme,
+    check_certificates,
+    check_domains,
 };
 
 /* The errors go to stderr, as those of every command do; for a program that

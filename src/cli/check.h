@@ -69,7 +69,14 @@ void check_forwarder(struct check *k, const struct ipc_status *s);
 /* check_log.c: where the access log goes. */
 void check_log(struct check *k);
 
-/* check_acme.c: challenges, and tracking domains without certificate. */
+/* check_certificates.c: each pair of [https] certificates, and who is served
+ * it. */
+void check_certificates(struct check *k);
+
+/* check_domains.c: Postal's tracking domains. */
+void check_domains(struct check *k);
+
+/* check_acme.c: the directory of challenges. */
 void check_acme(struct check *k);
 
 #endif

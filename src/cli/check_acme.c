@@ -1,6 +1,5 @@
 /*
- * check_acme.c - `postal-tracker check`: challenges, and tracking domains that
- * have no certificate
+ * check_acme.c - `postal-tracker check`: the directory of ACME challenges
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,11 +7,7 @@
 
 #include "base/fd.h"
 #include "cli/check.h"
-#include "cli/domains.h"
 #include "monitor/place.h"
-
-/* More of them are for `postal-tracker domains`. */
-#define LINES_MOST 20
 
 static void
 check_directory(struct check *k)
@@ -37,46 +32,9 @@ check_directory(struct check *k)
 	fd_close(&spool_fd);
 }
 
-struct lines {
-	struct check *k;
-	size_t n;
-};
-
-static void
-say_one(void *owner, const char *text)
-{
-	struct lines *l = owner;
-
-	if (l->n++ < LINES_MOST)
-		check_say(l->k, "warn", "domain %s", text);
-}
-
-static void
-check_domains(struct check *k)
-{
-	struct lines lines = {k, 0};
-	struct domains_sum sum;
-	struct err e;
-
-	if (domains_check(k->config, &sum, say_one, &lines, &e) != 0)
-		check_say(
-		    k, "warn", "tracking domains: not looked at: %s", e.text);
-	else if (sum.needing == 0)
-		check_say(k, "ok",
-		    "tracking domains: all %zu have a certificate", sum.all);
-	else
-		check_say(k, "warn",
-		    "tracking domains: %zu of %zu need a certificate; all of "
-		    "them: `postal-tracker domains`",
-		    sum.needing, sum.all);
-}
-
 void
 check_acme(struct check *k)
 {
 	if (k->config->https.acme_challenges[0] != '\0')
 		check_directory(k);
-	if (k->config->https.certificates[0] != '\0' &&
-	    k->config->postal.mode == CONFIG_MODE_MYSQL)
-		check_domains(k);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <sys/resource.h>
 
+#include "base/fd.h"
 #include "cli/check.h"
 #include "monitor/settings.h"
 
@@ -40,12 +41,11 @@ say_limit(struct check *k, const char *whose, uint64_t limit)
 void
 check_limits(struct check *k)
 {
-	struct rlimit limit;
+	int limit = fd_raise_limit_to(settings_descriptors(k->config));
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		say_limit(k, "a daemon started from here",
-		    limit.rlim_max == RLIM_INFINITY ? UINT64_MAX
-						    : limit.rlim_max);
+	/* As the daemon would try to. */
+	if (limit >= 0)
+		say_limit(k, "a daemon started from here", (uint64_t)limit);
 }
 
 /* The monitor's limit: those of the roles are made from it. */

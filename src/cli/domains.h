@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "cli/internal.h"
 #include "config/config.h"
 #include "tls/certificate.h"
 
@@ -89,15 +90,52 @@ struct domains_acme {
 void domains_read_acme(
     struct domains_acme *a, const char *directory, const char *name);
 
-/* --- for `check` (domains.c) ------------------------------------------- */
+/* --- the names (domains_list.c) ---------------------------------------- */
 
-struct domains_sum {
-	size_t all, needing;
+#define DOMAINS_NAME_SIZE 256
+
+enum domains_need {
+	DOMAINS_NEED_NOTHING,	  /* a certificate that lasts */
+	DOMAINS_NEED_CERTIFICATE, /* now */
+	DOMAINS_NEED_DNS,	  /* it does not lead here */
+	DOMAINS_NEED_PATIENCE,	  /* the last try failed; wait for acme.next */
+	DOMAINS_NEED_NAME,	  /* no certificate can be had for it */
 };
 
-/* Says a sentence on each name that has no certificate that lasts. -1 with
- * the reason when they cannot be listed. */
-int domains_check(const struct config *c, struct domains_sum *sum,
-    void (*say)(void *owner, const char *text), void *owner, struct err *e);
+/* A tracking domain of Postal. */
+struct domains_one {
+	char name[DOMAINS_NAME_SIZE]; /* lower case */
+	uint32_t server_id;
+	bool dns_ok, ssl; /* what Postal says */
+	struct domains_dns dns;
+	const struct domains_certificate *certificate; /* that serves it */
+	const struct domains_certificate *own;	       /* of its directory */
+	struct domains_acme acme;
+	enum domains_need need;
+};
+
+/* What they are compared with. */
+struct domains_look {
+	const struct options *o;
+	struct domains_addresses here;
+	struct domains_certificates certificates;
+	int64_t now;
+	uint64_t dns_until_ms;
+};
+
+struct domains_visitor {
+	void (*visit)(void *owner, const struct domains_look *k,
+	    const struct domains_one *d);
+	void *owner;
+	/* Look-ups are over by then; names behind have dns.asked false. 0: no
+	 * end. */
+	uint64_t dns_within_ms;
+};
+
+/* Visits every name, those of several servers once; of o: needing (then names
+ * that need nothing are not looked up), state, targets. EX_OK, or why not in
+ * e. */
+int domains_each(const struct config *c, const struct options *o,
+    const struct domains_visitor *v, struct err *e);
 
 #endif

@@ -79,7 +79,7 @@ domains_add_target(
 	}
 	failed = look_up(target, &found);
 	if (failed != NULL)
-		return err_set(e, "--target %s: %s", target, failed);
+		return err_set(e, "%s: %s", target, failed);
 	for (const struct addrinfo *i = found; i != NULL; i = i->ai_next)
 		if (addr_of(i->ai_addr, i->ai_addrlen, &addr) == 0)
 			add(a, &addr);

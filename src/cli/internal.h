@@ -101,6 +101,12 @@ pid_t ask_daemon(const struct config *c);
 int ask(struct ask *a, enum ipc_type type, const void *body,
     enum ipc_type wanted, struct ipc_received *answer, struct err *e);
 
+/* Waits for one message; that none comes is an error, too. */
+int ask_receive(const struct ipc_channel *c, uint8_t *buffer,
+    struct ipc_received *in, struct err *e);
+/* Ends a role that a command started for itself, and waits for its end. */
+void ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid);
+
 /* --- output (json.c) --------------------------------------------------- */
 
 /* "text" as a JSON string; bytes that are not UTF-8 become U+FFFD. */

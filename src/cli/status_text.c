@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "base/uuid.h"
+#include "cli/certificates.h"
 #include "cli/status.h"
 #include "ipc/counter.h"
 
@@ -258,7 +259,6 @@ print_counters(const struct ipc_list *list, bool all)
 void
 status_print_text(const struct ipc_status *s, struct ask *a, bool all)
 {
-	(void)a;
 	print_head(s);
 	print_listeners(&s->listeners);
 	print_rates(s);
@@ -269,4 +269,6 @@ status_print_text(const struct ipc_status *s, struct ask *a, bool all)
 	print_forwarder(s, all);
 	print_roles(&s->roles);
 	print_counters(&s->counters, all);
+	/* Last: what is asked for takes the place of s. */
+	status_certificates_text(a);
 }

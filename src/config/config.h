@@ -72,12 +72,15 @@ struct config {
 	struct {
 		struct config_endpoints listen;
 		uint64_t workers; /* 0: one a core */
+		char public_address[CONFIG_TEXT_SIZE];
 	} http;
 	struct {
 		struct config_endpoints listen; /* none: HTTPS is off */
 		char certificates[CONFIG_PATH_SIZE];
 		char acme_challenges[CONFIG_PATH_SIZE];
 		uint64_t keepers;
+		uint64_t max_handshakes; /* of each worker */
+		uint64_t handshake_timeout;
 	} https;
 	struct {
 		enum config_choice proxy_protocol;

@@ -79,6 +79,11 @@ const struct config_directive config_directives[] = {
     {"http", "workers", CONFIG_NUMBER, offsetof(struct config, http.workers), 0,
 	64, NULL, "0",
 	"How many web processes share the work; 0 means one a core.", true},
+    {"http", "public_address", CONFIG_TEXT,
+	offsetof(struct config, http.public_address), 0, TEXT_MOST, NULL, "",
+	"An address, or a name of some, that leads to this machine and is none "
+	"of its own (NAT, a load balancer): tracking domains may lead there.",
+	true},
 
     {"https", "listen", CONFIG_ENDPOINTS, offsetof(struct config, https.listen),
 	0, CONFIG_LISTEN_MAX, NULL, "",
@@ -94,6 +99,14 @@ const struct config_directive config_directives[] = {
     {"https", "keepers", CONFIG_NUMBER, offsetof(struct config, https.keepers),
 	1, 16, NULL, "1", "How many processes hold the private keys and sign.",
 	true},
+    {"https", "max_handshakes", CONFIG_NUMBER,
+	offsetof(struct config, https.max_handshakes), 16, 65536, NULL, "1024",
+	"How many TLS handshakes may be under way at the same time in each web "
+	"process; further clients wait.",
+	true},
+    {"https", "handshake_timeout", CONFIG_DURATION,
+	offsetof(struct config, https.handshake_timeout), SECOND / 10,
+	10 * MINUTE, NULL, "10s", "How long a TLS handshake may take.", true},
 
     {"clients", "proxy_protocol", CONFIG_CHOICE,
 	offsetof(struct config, clients.proxy_protocol), 0, 0, proxy_names,

@@ -213,6 +213,7 @@ union any_row {
 	struct ipc_replica_row replica_row;
 	struct ipc_known_link_row known_link_row;
 	struct ipc_commit_row commit_row;
+	struct ipc_pair_state_row pair_state_row;
 };
 
 static void

@@ -71,5 +71,8 @@ extern const struct ipc_record ipc_selftest_state_body;
 extern const struct ipc_record ipc_logger_settings_body;
 extern const struct ipc_record ipc_lines_body;
 extern const struct ipc_record ipc_lines_lost_body;
+extern const struct ipc_record ipc_certificate_states_body;
+extern const struct ipc_record ipc_certificates_get_body;
+extern const struct ipc_record ipc_certificates_body;
 
 #endif

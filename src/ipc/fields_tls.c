@@ -37,6 +37,16 @@ static const struct ipc_field pair_result_fields[] = {
     {"pair", IPC_U32, offsetof(struct ipc_pair_result, pair), 1, UINT32_MAX,
 	NULL},
     {"ok", IPC_U8, offsetof(struct ipc_pair_result, ok), 0, 1, NULL},
+    {"chain", IPC_U8, offsetof(struct ipc_pair_result, chain), 0,
+	IPC_CHAIN_END - 1, NULL},
+    {"n_chain", IPC_U8, offsetof(struct ipc_pair_result, n_chain), 0, UINT8_MAX,
+	NULL},
+    {"n_names", IPC_U16, offsetof(struct ipc_pair_result, n_names), 0,
+	UINT16_MAX, NULL},
+    {"not_before", IPC_U64, offsetof(struct ipc_pair_result, not_before), 0,
+	UINT64_MAX, NULL},
+    {"not_after", IPC_U64, offsetof(struct ipc_pair_result, not_after), 0,
+	UINT64_MAX, NULL},
     {"reason", IPC_SPAN16, offsetof(struct ipc_pair_result, reason), 0, 512,
 	NULL},
 };
@@ -81,3 +91,79 @@ const struct ipc_record ipc_signed_body = {
 
 const struct ipc_record ipc_certificates_done_body = {
     NULL, 0, sizeof(struct ipc_certificates_done)};
+
+/* --- states of pairs --------------------------------------------------- */
+
+static const struct ipc_field pair_state_row_fields[] = {
+    {"name", IPC_SPAN8, offsetof(struct ipc_pair_state_row, name), 1, 255,
+	NULL},
+    {"state", IPC_U8, offsetof(struct ipc_pair_state_row, state),
+	IPC_CERTIFICATE_SERVED, IPC_CERTIFICATE_STATE_END - 1, NULL},
+    {"chain", IPC_U8, offsetof(struct ipc_pair_state_row, chain), 0,
+	IPC_CHAIN_END - 1, NULL},
+    {"n_chain", IPC_U8, offsetof(struct ipc_pair_state_row, n_chain), 0,
+	UINT8_MAX, NULL},
+    {"n_names", IPC_U16, offsetof(struct ipc_pair_state_row, n_names), 0,
+	UINT16_MAX, NULL},
+    {"not_before", IPC_U64, offsetof(struct ipc_pair_state_row, not_before), 0,
+	UINT64_MAX, NULL},
+    {"not_after", IPC_U64, offsetof(struct ipc_pair_state_row, not_after), 0,
+	UINT64_MAX, NULL},
+    {"reason", IPC_SPAN8, offsetof(struct ipc_pair_state_row, reason), 0, 255,
+	NULL},
+};
+const struct ipc_record ipc_pair_state_row_record = {pair_state_row_fields,
+    ARRAY_LENGTH(pair_state_row_fields), sizeof(struct ipc_pair_state_row)};
+
+static const struct ipc_field certificate_states_fields[] = {
+    {"flags", IPC_U8, offsetof(struct ipc_certificate_states, flags), 0,
+	IPC_CERTIFICATES_FIRST | IPC_CERTIFICATES_LAST, NULL},
+    {"rows", IPC_LIST, offsetof(struct ipc_certificate_states, rows), 0,
+	UINT16_MAX, &ipc_pair_state_row_record},
+};
+const struct ipc_record ipc_certificate_states_body = {
+    certificate_states_fields, ARRAY_LENGTH(certificate_states_fields),
+    sizeof(struct ipc_certificate_states)};
+
+static const struct ipc_field certificates_get_fields[] = {
+    {"after_name", IPC_SPAN8, offsetof(struct ipc_certificates_get, after_name),
+	0, 255, NULL},
+};
+const struct ipc_record ipc_certificates_get_body = {certificates_get_fields,
+    ARRAY_LENGTH(certificates_get_fields), sizeof(struct ipc_certificates_get)};
+
+static const struct ipc_field certificates_fields[] = {
+    {"rows", IPC_LIST, offsetof(struct ipc_certificates, rows), 0, UINT16_MAX,
+	&ipc_pair_state_row_record},
+};
+const struct ipc_record ipc_certificates_body = {certificates_fields,
+    ARRAY_LENGTH(certificates_fields), sizeof(struct ipc_certificates)};
+
+const char *
+ipc_certificate_state_name(unsigned int state)
+{
+	static const char *const names[IPC_CERTIFICATE_STATE_END] = {
+	    [IPC_CERTIFICATE_SERVED] = "served",
+	    [IPC_CERTIFICATE_KEPT] = "kept",
+	    [IPC_CERTIFICATE_REFUSED] = "refused",
+	    [IPC_CERTIFICATE_WAITING] = "waiting",
+	};
+
+	if (state >= ARRAY_LENGTH(names) || names[state] == NULL)
+		return "?";
+	return names[state];
+}
+
+const char *
+ipc_chain_text(unsigned int chain)
+{
+	static const char *const texts[IPC_CHAIN_END] = {
+	    [IPC_CHAIN_UNKNOWN] = "unknown",
+	    [IPC_CHAIN_COMPLETE] = "complete",
+	    [IPC_CHAIN_SELF_ISSUED] = "self-issued",
+	    [IPC_CHAIN_LONE] = "intermediate missing",
+	    [IPC_CHAIN_DISORDER] = "out of order",
+	};
+
+	return chain < ARRAY_LENGTH(texts) ? texts[chain] : "?";
+}

@@ -93,7 +93,7 @@ static const struct ipc_message messages[] = {
 	&ipc_pair_chain_body},
     {IPC_PAIR_KEY, "PAIR_KEY", IPC_MONITOR, IPC_KEEPER, 6, 6, 1,
 	&ipc_pair_key_body},
-    {IPC_PAIR_RESULT, "PAIR_RESULT", IPC_KEEPER, IPC_MONITOR, 9, 521, 0,
+    {IPC_PAIR_RESULT, "PAIR_RESULT", IPC_KEEPER, IPC_MONITOR, 29, 541, 0,
 	&ipc_pair_result_body},
     {IPC_PAIR_DROP, "PAIR_DROP", IPC_MONITOR, IPC_KEEPER | IPC_WEB, 6, 6, 0,
 	&ipc_pair_drop_body},
@@ -134,6 +134,12 @@ static const struct ipc_message messages[] = {
 	&ipc_lines_body},
     {IPC_LINES_LOST, "LINES_LOST", IPC_LOGGER, IPC_WEB, 6, 6, 0,
 	&ipc_lines_lost_body},
+    {IPC_CERTIFICATE_STATES, "CERTIFICATE_STATES", IPC_MONITOR, IPC_STORE, 5,
+	IPC_RECORD_MAX, 0, &ipc_certificate_states_body},
+    {IPC_CERTIFICATES_GET, "CERTIFICATES_GET", IPC_TOOL | IPC_ADMIN, IPC_STORE,
+	3, 258, 0, &ipc_certificates_get_body},
+    {IPC_CERTIFICATES, "CERTIFICATES", IPC_STORE, IPC_TOOL | IPC_ADMIN, 4,
+	IPC_RECORD_MAX, 0, &ipc_certificates_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

@@ -92,6 +92,9 @@ enum ipc_type {
 	IPC_LOGGER_SETTINGS,
 	IPC_LINES,
 	IPC_LINES_LOST,
+	IPC_CERTIFICATE_STATES,
+	IPC_CERTIFICATES_GET,
+	IPC_CERTIFICATES,
 	IPC_TYPE_END,
 };
 
@@ -490,6 +493,9 @@ union ipc_body {
 	struct ipc_logger_settings logger_settings;
 	struct ipc_lines lines;
 	struct ipc_lines_lost lines_lost;
+	struct ipc_certificate_states certificate_states;
+	struct ipc_certificates_get certificates_get;
+	struct ipc_certificates certificates;
 };
 
 enum ipc_field_kind {
@@ -548,6 +554,7 @@ extern const struct ipc_record ipc_selftest_row_record;
 extern const struct ipc_record ipc_replica_row_record;
 extern const struct ipc_record ipc_known_link_row_record;
 extern const struct ipc_record ipc_commit_row_record;
+extern const struct ipc_record ipc_pair_state_row_record;
 
 /*
  * Writes type and fields. -1 when a value is outside its range or w is full;

@@ -38,11 +38,26 @@ struct ipc_pair_key {
 	uint32_t pair;
 };
 
-/* a keeper to the monitor: the answer to PAIR_KEY. */
+/* What a chain shows of itself; texts by ipc_chain_text. */
+enum ipc_chain {
+	IPC_CHAIN_UNKNOWN = 0, /* it could not be read */
+	IPC_CHAIN_COMPLETE,    /* issued by one another, the last by a root */
+	IPC_CHAIN_SELF_ISSUED, /* one certificate, which no authority issued */
+	IPC_CHAIN_LONE,	       /* one, whose issuer does not come with it */
+	IPC_CHAIN_DISORDER,    /* one is not issued by the next */
+	IPC_CHAIN_END,
+};
+
+/* a keeper to the monitor: the answer to PAIR_KEY. Of the chain, as far as it
+ * could be read; else zero. */
 struct ipc_pair_result {
 	uint32_t pair;
 	uint8_t ok;
-	struct span reason; /* why not; nothing of the key */
+	uint8_t chain;	 /* enum ipc_chain */
+	uint8_t n_chain; /* certificates in it */
+	uint16_t n_names;
+	int64_t not_before, not_after; /* of the first; Unix seconds */
+	struct span reason;	       /* why not; nothing of the key */
 };
 
 /* monitor to keepers and web workers: forget it. */
@@ -62,6 +77,55 @@ struct ipc_certificate {
 struct ipc_certificates_done {
 	uint8_t unused;
 };
+
+/* What became of a pair; names by ipc_certificate_state_name. */
+enum ipc_certificate_state {
+	IPC_CERTIFICATE_SERVED = 1,
+	IPC_CERTIFICATE_KEPT,	 /* a newer one was refused: the one before it
+				  * is served */
+	IPC_CERTIFICATE_REFUSED, /* and there is none before it */
+	IPC_CERTIFICATE_WAITING, /* no keeper has answered yet */
+	IPC_CERTIFICATE_STATE_END,
+};
+
+/* The pair of a name. What describes the chain is of the one that is served,
+ * else of the one that was refused, as far as that could be read. */
+struct ipc_pair_state_row {
+	struct span name;
+	uint8_t state;	    /* enum ipc_certificate_state */
+	uint8_t chain;	    /* enum ipc_chain */
+	uint8_t n_chain;    /* certificates in it */
+	uint16_t n_names;   /* of its first certificate */
+	int64_t not_before; /* Unix seconds; 0: not known */
+	int64_t not_after;
+	struct span reason; /* why the newest was refused; else empty */
+};
+
+enum ipc_certificate_states_flags {
+	IPC_CERTIFICATES_FIRST = 1 << 0, /* forget what came so far */
+	IPC_CERTIFICATES_LAST = 1 << 1,	 /* complete: use it from now on */
+};
+
+/* monitor to the store, in parts: all pairs by rising name, whenever one of
+ * them changed. */
+struct ipc_certificate_states {
+	uint8_t flags;
+	struct ipc_list rows; /* struct ipc_pair_state_row */
+};
+
+/* a tool or admin: the pairs behind this name; answered by CERTIFICATES, which
+ * is empty at the end. Admin gets no reasons. */
+struct ipc_certificates_get {
+	struct span after_name; /* empty: from the first */
+};
+struct ipc_certificates {
+	struct ipc_list rows; /* struct ipc_pair_state_row */
+};
+
+/* "served"; "?" when it is none. */
+const char *ipc_certificate_state_name(unsigned int state);
+/* "complete", "intermediate missing"; "?" when it is none. */
+const char *ipc_chain_text(unsigned int chain);
 
 /* a web worker to a keeper: sign this key exchange. */
 struct ipc_sign {

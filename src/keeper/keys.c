@@ -115,6 +115,26 @@ keys_chain(struct keys *p, uint32_t id, int fd)
 	return 0;
 }
 
+void
+keys_describe(const struct keys *p, struct ipc_pair_result *result)
+{
+	const struct tls_certificate *c = &p->chain;
+
+	if (p->half_status != 0)
+		return;
+	if (!c->in_order)
+		result->chain = IPC_CHAIN_DISORDER;
+	else if (c->n_chain > 1)
+		result->chain = IPC_CHAIN_COMPLETE;
+	else
+		result->chain =
+		    c->to_root ? IPC_CHAIN_SELF_ISSUED : IPC_CHAIN_LONE;
+	result->n_chain = (uint8_t)c->n_chain;
+	result->n_names = (uint16_t)c->n_names;
+	result->not_before = c->not_before;
+	result->not_after = c->not_after;
+}
+
 static struct keeper_key *
 read_key(struct keys *p, int fd, struct err *e)
 {

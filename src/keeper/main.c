@@ -105,6 +105,7 @@ on_key(struct keeper *k, const union ipc_body *body, int fd)
 	default:
 		stop_for("the monitor sent a message out of order");
 	}
+	keys_describe(&k->keys, &result);
 	fd_close(&fd);
 	if (ipc_send(&k->role.monitor, k->scratch, IPC_PAIR_RESULT, &result,
 		-1) != IPC_OK)

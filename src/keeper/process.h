@@ -43,6 +43,8 @@ int keys_chain(struct keys *p, uint32_t id, int fd);
  * with the reason, or KEYS_ORDER. */
 enum keys_result { KEYS_TAKEN, KEYS_BAD, KEYS_ORDER };
 enum keys_result keys_key(struct keys *p, uint32_t id, int fd, struct err *e);
+/* What the chain that was read last shows, for the answer. */
+void keys_describe(const struct keys *p, struct ipc_pair_result *result);
 void keys_drop(struct keys *p, uint32_t id);
 /* NULL: there is none of this number. */
 struct keeper_key *keys_find(const struct keys *p, uint32_t id);

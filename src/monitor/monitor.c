@@ -223,8 +223,10 @@ tell_store_of_roles(struct monitor *m)
 	}
 	body.rows.records = writer_span(&w);
 	body.listeners = list_listeners(m, listeners, sizeof(listeners));
-	if (store != NULL)
-		child_send(store, IPC_ROLES, &body, -1);
+	if (store == NULL)
+		return;
+	child_send(store, IPC_ROLES, &body, -1);
+	pairs_tell_store(store);
 }
 
 static void
@@ -399,7 +401,7 @@ start(struct monitor *m, struct err *e)
 	struct child *store;
 	int access_fd;
 
-	(void)fd_raise_limit();
+	(void)fd_raise_limit_to(settings_descriptors(&m->config));
 	if (loop_open(&m->loop, m, e) != 0 || watch_signals(m, e) != 0 ||
 	    check_sandbox(m, e) != 0 || open_everything(m, e) != 0 ||
 	    open_listeners(m, e) != 0 ||

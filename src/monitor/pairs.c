@@ -103,8 +103,8 @@ pairs_retire(struct monitor *m, struct pair *pair)
 
 /* A quarter of the channel's buffer at most is used for this: what else the
  * monitor has to say always finds room. */
-static bool
-has_room(struct child *c)
+bool
+pairs_has_room(struct child *c)
 {
 	struct pollfd p = {.fd = c->channel.fd, .events = POLLOUT};
 
@@ -153,7 +153,7 @@ tell_worker(struct child *c)
 		struct ipc_certificate body = {pair->id,
 		    strcmp(pair->name, "default") == 0, span_of(pair->name)};
 
-		if (!has_room(c))
+		if (!pairs_has_room(c))
 			return;
 		child_send(c, IPC_CERTIFICATE, &body, pair->chain_fd);
 		c->pairs.sent = pair->id;
@@ -161,14 +161,14 @@ tell_worker(struct child *c)
 	while ((pair = next_retired(p, c->pairs.retirements)) != NULL) {
 		struct ipc_pair_drop body = {pair->id};
 
-		if (!has_room(c))
+		if (!pairs_has_room(c))
 			return;
 		/* One that retired before it was sent has no place there. */
 		if (pair->id <= c->pairs.sent)
 			child_send(c, IPC_PAIR_DROP, &body, -1);
 		c->pairs.retirements = pair->retirement;
 	}
-	if (c->pairs.version == p->version || !has_room(c))
+	if (c->pairs.version == p->version || !pairs_has_room(c))
 		return;
 	child_send(c, IPC_CERTIFICATES_DONE, &done, -1);
 	c->pairs.version = p->version;
@@ -246,7 +246,7 @@ feed_keeper(struct child *c)
 		struct ipc_pair_chain chain = {pair->id, span_of(pair->name)};
 		struct ipc_pair_key key = {pair->id};
 
-		if (!has_room(c))
+		if (!pairs_has_room(c))
 			return;
 		c->pairs.sent = c->pairs.awaiting = pair->id;
 		c->pairs.awaiting_since_ms = clock_mono_ms();
@@ -305,18 +305,21 @@ pairs_promote(struct monitor *m)
 		log_info("certificate name=%s pair=%u %s",
 		    pairs_shown(pair->name, text), pair->id,
 		    old != NULL ? "replaced" : "taken");
+		pairs_states_refuse(p, pair->name, NULL, NULL);
 		pairs_note_change(m);
 	}
 }
 
 void
-pairs_say_refused(struct monitor *m, const char *name, const char *why)
+pairs_say_refused(struct monitor *m, const char *name, const char *why,
+    const struct pair_seen *seen)
 {
 	bool stays = pairs_find(&m->pairs, name, PAIR_SERVED) != NULL;
 	char text[PAIRS_SHOWN];
 
 	log_err("certificate name=%s error=\"%s\"%s", pairs_shown(name, text),
 	    why, stays ? ": the pair before it stays in use" : ": not served");
+	pairs_states_refuse(&m->pairs, name, why, seen);
 }
 
 static void
@@ -336,7 +339,7 @@ refuse(struct monitor *m, struct pair *pair, struct span reason)
 	if (strlen(text) > 2)
 		text[strlen(text) - 1] = '\0';
 	(void)span_to_text(span_of(text + 1), why, sizeof(why));
-	pairs_say_refused(m, pair->name, why);
+	pairs_say_refused(m, pair->name, why, &pair->seen);
 	pairs_drop(m, pair);
 	loop_wake_at(&m->loop, m->loop.now_ms);
 }
@@ -358,6 +361,9 @@ pairs_result(struct child *keeper, const union ipc_body *body)
 		return;
 	}
 	keeper->pairs.awaiting = 0;
+	if (pair != NULL)
+		pair->seen = (struct pair_seen){result->chain, result->n_chain,
+		    result->n_names, result->not_before, result->not_after};
 	if (pair != NULL && !result->ok)
 		refuse(m, pair, result->reason);
 	pairs_promote(m);
@@ -373,6 +379,8 @@ tell_or_feed(struct child *c)
 
 	if (c->role == IPC_KEEPER)
 		feed_keeper(c);
+	else if (c->role == IPC_STORE)
+		pairs_tell_store(c);
 	/* The first set is complete, unless there is something already. */
 	else if (c->https && p->version > 0 &&
 		 (pairs_count(p, PAIR_SERVED) > 0 ||
@@ -385,9 +393,8 @@ pairs_child_started(struct child *c)
 {
 	c->pairs = (struct pairs_of_role){
 	    .retirements = c->monitor->pairs.last_retirement};
-	if (c->monitor->listeners.n_https == 0)
-		return;
-	tell_or_feed(c);
+	if (c->monitor->listeners.n_https > 0)
+		tell_or_feed(c);
 }
 
 /* A pair that a keeper dies of twice is not offered a third time. */
@@ -421,6 +428,7 @@ pairs_clear(struct pairs *p)
 		remove_pair(p, &p->list[p->n - 1]);
 	free(p->list);
 	certificates_clear(&p->directory);
+	pairs_states_clear(p);
 	p->list = NULL;
 	p->last_error[0] = '\0';
 }

@@ -22,6 +22,13 @@ enum pair_state {
 	PAIR_RETIRED, /* keepers still have it */
 };
 
+/* What the keeper saw of a chain; as in struct ipc_pair_result. */
+struct pair_seen {
+	uint8_t chain, n_chain;
+	uint16_t n_names;
+	int64_t not_before, not_after;
+};
+
 struct pair {
 	uint32_t id;
 	enum pair_state state;
@@ -30,6 +37,23 @@ struct pair {
 	unsigned int deaths; /* of keepers that were reading it */
 	uint64_t retirement; /* counts; the order in which pairs retired */
 	uint64_t drop_at_ms;
+	struct pair_seen seen;
+};
+
+/* Why the newest pair of a name is not served. */
+struct pair_refusal {
+	char *name, *reason;
+	struct pair_seen seen;
+};
+
+/* The states of all names, on their way to the store; see pairs_state.c. */
+struct pairs_states {
+	struct pair_refusal *refusals;
+	size_t n_refusals;
+	uint32_t version; /* counts changes; 0: there never was anything */
+	uint8_t *rows;	  /* encoded, by name; NULL: nothing is on its way */
+	size_t len, at;	  /* bytes in it, and sent */
+	uint32_t rows_version;
 };
 
 /* Zero-initialized by the owner. */
@@ -45,6 +69,9 @@ struct pairs {
 	bool look_at_once; /* do not wait until files settle */
 	bool none_was_said;
 	char last_error[256]; /* of the directory; said once */
+	struct pairs_states states;
+	size_t most; /* pairs that there are descriptors for */
+	size_t said; /* names that there are not enough for; was said */
 };
 
 /* What the monitor knows of a role in this. */
@@ -54,7 +81,7 @@ struct pairs_of_role {
 	uint64_t awaiting_since_ms;
 	bool connected;	      /* keeper: has all, and channels to the workers */
 	uint64_t retirements; /* web: told of so many */
-	uint32_t version;     /* web: told that this is complete */
+	uint32_t version;     /* web, store: told that this is complete */
 };
 
 struct monitor;
@@ -78,7 +105,23 @@ uint64_t pairs_due(struct monitor *m);
 /* HTTPS is off, or the end. */
 void pairs_clear(struct pairs *p);
 
-/* Between pairs.c and pairs_watch.c. */
+/* pairs_state.c: what the store is told */
+
+/* Something about a pair is another than before. */
+void pairs_states_change(struct pairs *p);
+/* The newest pair of this name was refused, or, reason NULL, is not any more;
+ * seen may be NULL. */
+void pairs_states_refuse(struct pairs *p, const char *name, const char *reason,
+    const struct pair_seen *seen);
+/* Tells the store what it does not know, as far as there is room. */
+void pairs_tell_store(struct child *store);
+void pairs_states_clear(struct pairs *p);
+
+/* Between pairs.c, pairs_watch.c and pairs_state.c. */
+
+/* Whether a message finds room in its channel, beside what else the monitor
+ * has to say; if not, pairs_child_writable is called when it does. */
+bool pairs_has_room(struct child *c);
 
 const char *pairs_shown(const char *name, char text[PAIRS_SHOWN]);
 /* NULL: none of this name in this state. */
@@ -91,7 +134,8 @@ void pairs_note_change(struct monitor *m);
 void pairs_drop(struct monitor *m, struct pair *pair);
 /* Takes it from the web workers, at the next publication. */
 void pairs_retire(struct monitor *m, struct pair *pair);
-void pairs_say_refused(struct monitor *m, const char *name, const char *why);
+void pairs_say_refused(struct monitor *m, const char *name, const char *why,
+    const struct pair_seen *seen);
 /* Gives keepers what they do not have. */
 void pairs_feed(struct monitor *m);
 /* Serves what all keepers have; the one of this name before it retires. */

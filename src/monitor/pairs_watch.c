@@ -36,8 +36,9 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 
 	if (older != NULL)
 		pairs_drop(m, older);
-	if (pair.name == NULL || p->list == NULL || p->n == IPC_PAIRS_MAX) {
-		pairs_say_refused(m, name, "too many pairs, or no memory");
+	if (pair.name == NULL || p->list == NULL || p->n >= p->most) {
+		pairs_say_refused(m, name,
+		    "too many pairs: no descriptors, or no memory", NULL);
 		free(pair.name);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
@@ -45,12 +46,13 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 	}
 	p->last_id++;
 	p->list[p->n++] = pair;
+	pairs_states_change(p);
 }
 
 static void
 on_unreadable(void *owner, const char *name, const struct err *e)
 {
-	pairs_say_refused(owner, name, e->text);
+	pairs_say_refused(owner, name, e->text, NULL);
 }
 
 static void
@@ -67,6 +69,7 @@ on_gone(void *owner, const char *name)
 	pair = pairs_find(&m->pairs, name, PAIR_SERVED);
 	if (pair != NULL)
 		pairs_retire(m, pair);
+	pairs_states_refuse(&m->pairs, name, NULL, NULL);
 }
 
 static void
@@ -75,6 +78,28 @@ on_too_many(void *owner)
 	(void)owner;
 	log_err("more than %d certificates: the others are not served",
 	    CERTIFICATES_MAX);
+}
+
+/* Two descriptors each, besides those that all else needs. */
+static void
+fit_descriptors(struct monitor *m)
+{
+	struct pairs *p = &m->pairs;
+	size_t limit = (size_t)fd_raise_limit();
+	size_t own = settings_monitor_fds(&m->config);
+	size_t room = limit > own ? (limit - own) / 2 : 0;
+
+	p->most = room < IPC_PAIRS_MAX ? room : IPC_PAIRS_MAX;
+	if (p->directory.n <= p->most) {
+		p->said = 0;
+	} else if (p->directory.n != p->said) {
+		log_err("%zu certificates need %zu descriptors, and this "
+			"process may open %zu: %zu are not served; raise "
+			"LimitNOFILE= of the unit or `ulimit -n`, and restart",
+		    p->directory.n, p->directory.n * 2 + own, limit,
+		    p->directory.n - p->most);
+		p->said = p->directory.n;
+	}
 }
 
 static void
@@ -88,6 +113,7 @@ look(struct monitor *m)
 
 	if (p->list == NULL)
 		p->list = calloc(IPC_PAIRS_MAX, sizeof(p->list[0]));
+	fit_descriptors(m);
 	if (directory[0] != '\0' && certificates_look(&p->directory, directory,
 					p->look_at_once, &found, &e) != 0) {
 		e.text[sizeof(p->last_error) - 1] = '\0';
@@ -95,6 +121,7 @@ look(struct monitor *m)
 			log_err("[https] certificates %s", e.text);
 	}
 	memcpy(p->last_error, e.text, sizeof(p->last_error));
+	fit_descriptors(m);
 	p->look_at_once = false;
 	p->next_look_ms =
 	    clock_mono_ms() + LOOK_EVERY_MS + p->directory.n * LOOK_EACH_MS;

@@ -222,8 +222,11 @@ replace_store(struct monitor *m, int challenges_fd)
 uint64_t
 monitor_worker_grace(const struct monitor *m)
 {
-	return m->config.clients.header_timeout + m->config.spool.max_wait +
-	       WORKER_GRACE_MS;
+	uint64_t head = m->config.clients.header_timeout;
+	uint64_t handshake = m->config.https.handshake_timeout;
+
+	return (head > handshake ? head : handshake) +
+	       m->config.spool.max_wait + WORKER_GRACE_MS;
 }
 
 static int

@@ -15,9 +15,6 @@
 
 /* A visitor of a morning is known until the evening. */
 #define SESSION_LIFE_S (12 * 3600)
-/* Of one worker: a second of its full power, so that plain requests and
- * connections that are open do not wait for a flood of new ones. */
-#define HANDSHAKES_MAX 1024
 
 int
 users_find(const struct config *c, struct users *u, struct err *e)
@@ -90,8 +87,8 @@ settings_for_web(const struct config *c, unsigned int workers,
 	return (struct ipc_web_settings){
 	    .workers = (uint16_t)workers,
 	    .session_life_s = SESSION_LIFE_S,
-	    .handshakes_max = HANDSHAKES_MAX,
-	    .handshake_timeout_ms = (uint32_t)c->clients.header_timeout,
+	    .handshakes_max = (uint32_t)c->https.max_handshakes,
+	    .handshake_timeout_ms = (uint32_t)c->https.handshake_timeout,
 	    .access = access_format(c),
 	    .count_head = c->tracking.count_head,
 	    .proxy_protocol = proxy(c),
@@ -142,6 +139,26 @@ settings_log_level(const struct config *c)
 	default:
 		return LOG_LEVEL_INFO;
 	}
+}
+
+uint64_t
+settings_monitor_fds(const struct config *c)
+{
+	/* Twice: during a reload the old ones are there, too. */
+	return 80 +
+	       2 * (c->http.listen.n + c->https.listen.n + c->admin.listen.n) +
+	       2 * (settings_workers(c) + c->https.keepers);
+}
+
+uint64_t
+settings_descriptors(const struct config *c)
+{
+	unsigned int workers = settings_workers(c);
+	uint64_t worker = (c->clients.max_connections + workers - 1) / workers +
+			  SETTINGS_WORKER_FDS;
+	uint64_t monitor = 2 * IPC_PAIRS_MAX + settings_monitor_fds(c);
+
+	return worker > monitor ? worker : monitor;
 }
 
 unsigned int

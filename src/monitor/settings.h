@@ -18,6 +18,13 @@ int users_find(const struct config *c, struct users *u, struct err *e);
 
 /* Descriptors that a worker has beside its connections. */
 #define SETTINGS_WORKER_FDS 96
+/* Descriptors that the monitor has beside those of pairs, which have two
+ * each: ports, channels, what it hands to roles that it starts. */
+uint64_t settings_monitor_fds(const struct config *c);
+/* How many descriptors a process may have to open; the hard limit is raised
+ * to it where that is possible. With room for as many pairs as there may be:
+ * they come without a restart. */
+uint64_t settings_descriptors(const struct config *c);
 
 /* Networks of trusted proxies as records; borrowed by the web settings. */
 #define SETTINGS_TRUSTED_SIZE (CONFIG_TRUSTED_MAX * 17)

@@ -64,6 +64,15 @@ on_commits_get(struct admin *a, const union ipc_body *body)
 	answer(a, IPC_COMMITS, &commits);
 }
 
+static void
+on_certificates_get(struct admin *a, const union ipc_body *body)
+{
+	struct ipc_certificates page = pair_states_page(
+	    a->store, body->certificates_get.after_name, false);
+
+	answer(a, IPC_CERTIFICATES, &page);
+}
+
 /* Stand-alone there is no Postal, and no domain of its. */
 static void
 on_permission_get(struct admin *a, const union ipc_body *body)
@@ -89,6 +98,7 @@ static const struct {
 } handlers[] = {
     {IPC_STATUS_GET, on_status_get},
     {IPC_COMMITS_GET, on_commits_get},
+    {IPC_CERTIFICATES_GET, on_certificates_get},
     {IPC_PERMISSION_GET, on_permission_get},
 };
 

@@ -99,6 +99,12 @@ struct known_parts {
 	bool servers_begun, domains_begun;
 };
 
+/* Records of struct ipc_pair_state_row, by rising name; on the heap. */
+struct certificate_rows {
+	uint8_t *bytes;
+	size_t len;
+};
+
 /* What `selftest` plays with: known here alone, for the time that its
  * connection lasts. */
 #define SELFTEST_TOKEN_SIZE 42
@@ -167,6 +173,7 @@ struct store {
 	uint8_t listeners[LISTENERS_BYTES];
 	struct ipc_list listener_rows;
 	struct rates rates;
+	struct certificate_rows certificates, certificates_gathered;
 	uint8_t *buffer, *scratch; /* IPC_RECORD_MAX each */
 	uint8_t *page;		   /* IPC_RECORD_MAX */
 };
@@ -280,6 +287,13 @@ void drain_committed(struct store *s);
 /* What is set aside, at most so many rows, in s->page. */
 enum database_result drain_list_asides(
     struct store *s, uint16_t most, struct ipc_list *list, struct err *e);
+
+/* pair_states.c: what became of the pairs of HTTPS */
+void pair_states_take(
+    struct store *s, const struct ipc_certificate_states *part);
+/* Those behind this name, as many as a record holds; in s->page. */
+struct ipc_certificates pair_states_page(
+    struct store *s, struct span after, bool with_reasons);
 
 /* selftest.c: what `postal-tracker selftest` plays with */
 

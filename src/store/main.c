@@ -91,6 +91,13 @@ on_roles(struct store *s, const union ipc_body *body, int fd)
 }
 
 static void
+on_certificate_states(struct store *s, const union ipc_body *body, int fd)
+{
+	(void)fd;
+	pair_states_take(s, &body->certificate_states);
+}
+
+static void
 on_stop(struct store *s, const union ipc_body *body, int fd)
 {
 	(void)body;
@@ -105,6 +112,7 @@ static const struct {
     {IPC_CHANNEL, on_channel_offer},
     {IPC_STORE_SETTINGS, on_settings},
     {IPC_ROLES, on_roles},
+    {IPC_CERTIFICATE_STATES, on_certificate_states},
     {IPC_STOP, on_stop},
 };
 

@@ -291,6 +291,17 @@ on_domains_get(struct tool *t, const union ipc_body *body)
 	answer(t, IPC_DOMAINS, &domains);
 }
 
+/* --- certificates ------------------------------------------------------ */
+
+static void
+on_certificates_get(struct tool *t, const union ipc_body *body)
+{
+	struct ipc_certificates page =
+	    pair_states_page(t->store, body->certificates_get.after_name, true);
+
+	answer(t, IPC_CERTIFICATES, &page);
+}
+
 /* --- check and selftest ------------------------------------------------ */
 
 static void
@@ -396,6 +407,7 @@ static const struct {
     {IPC_LINK_ADD, on_link_add},
     {IPC_EVENTS_GET, on_events_get},
     {IPC_DOMAINS_GET, on_domains_get},
+    {IPC_CERTIFICATES_GET, on_certificates_get},
     {IPC_CLIENTS_GET, on_clients_get},
     {IPC_SELFTEST, on_selftest},
 };

@@ -86,6 +86,32 @@ tls_end(struct tls_conn *c)
 	c->state = TLS_CLOSED;
 }
 
+/* --- memory ------------------------------------------------------------ */
+
+void
+tls_reach(struct tls_conn *c, const uint8_t *at, size_t len)
+{
+	size_t end = (size_t)(at + len - (const uint8_t *)c);
+
+	if (end > c->reached)
+		c->reached = end;
+}
+
+struct span
+tls_spare(struct tls_conn *c)
+{
+	const size_t from =
+	    (offsetof(struct tls_conn, input) + PAGE - 1) / PAGE * PAGE;
+	bool over = c->state == TLS_CLOSED;
+
+	if (c->reached <= from || (uintptr_t)c % PAGE != 0 ||
+	    (!over && (c->state != TLS_OPEN || c->stash_len > 0 ||
+			  !tls_engine_is_at_rest(c))))
+		return (struct span){NULL, 0};
+	c->reached = 0;
+	return (struct span){(const uint8_t *)c + from, tls_conn_size() - from};
+}
+
 /* --- failing ----------------------------------------------------------- */
 
 /*
@@ -306,6 +332,7 @@ stash(struct tls_conn *c, struct span bytes)
 		return;
 	}
 	memcpy(c->stash, bytes.p, bytes.len);
+	tls_reach(c, c->stash, bytes.len);
 	c->stash_at = 0;
 	c->stash_len = bytes.len;
 }
@@ -316,7 +343,11 @@ tls_feed(struct tls_conn *c, struct span bytes)
 	struct tls_failure f;
 
 	if (!c->running && c->state == TLS_HANDSHAKE) {
-		switch (tls_gather_take(&c->gather, &bytes, &f)) {
+		enum tls_hello_result got =
+		    tls_gather_take(&c->gather, &bytes, &f);
+
+		tls_reach(c, c->input, TLS_RECORD_HEADER + c->gather.len);
+		switch (got) {
 		case TLS_HELLO_MORE:
 			return;
 		case TLS_HELLO_WRONG:

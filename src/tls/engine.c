@@ -394,6 +394,14 @@ tls_engine_is_open(const struct tls_conn *c)
 		   (BR_SSL_SENDAPP | BR_SSL_RECVAPP)) != 0;
 }
 
+bool
+tls_engine_is_at_rest(const struct tls_conn *c)
+{
+	size_t n;
+
+	return br_ssl_engine_recvrec_buf(&c->context.eng, &n) == c->input;
+}
+
 void
 tls_engine_push(struct tls_conn *c, struct span *bytes)
 {
@@ -411,6 +419,7 @@ tls_engine_push(struct tls_conn *c, struct span *bytes)
 	       (at = br_ssl_engine_recvrec_buf(e, &n)) != NULL) {
 		n = n < bytes->len ? n : bytes->len;
 		memcpy(at, bytes->p, n);
+		tls_reach(c, at, n);
 		bytes->p += n;
 		bytes->len -= n;
 		br_ssl_engine_recvrec_ack(e, n);

@@ -38,6 +38,8 @@ struct tls_conn {
 	struct tls_session session;
 	size_t to_sign_len, signature_len;
 
+	size_t reached; /* the end of what was written of input and stash */
+
 	size_t stash_at, stash_len;
 	uint8_t alert_at, alert_len;
 	uint8_t name_len;
@@ -78,5 +80,9 @@ struct tls_failure tls_engine_failure(const struct tls_conn *c);
 /* Whether its handshake is done. */
 bool tls_engine_is_open(const struct tls_conn *c);
 bool tls_engine_has_output(const struct tls_conn *c);
+/* Whether no byte of a record is in input. */
+bool tls_engine_is_at_rest(const struct tls_conn *c);
+/* So many bytes at this place of c were written. */
+void tls_reach(struct tls_conn *c, const uint8_t *at, size_t len);
 
 #endif

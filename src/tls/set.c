@@ -15,7 +15,8 @@ struct row {
 };
 
 /* An identity and the DER that it borrows from. */
-struct held {
+struct tls_chain {
+	unsigned int users;
 	struct tls_identity identity;
 	uint8_t der[];
 };
@@ -25,11 +26,48 @@ struct tls_set {
 	unsigned int users;
 	struct row *rows; /* open addressing, at most half full */
 	size_t n_rows, cap_rows;
-	struct held **held;
+	struct tls_chain **held;
 	size_t n_held, cap_held;
 	struct tls_entry fallback;
 	bool has_fallback;
 };
+
+/* --- chains ------------------------------------------------------------ */
+
+struct tls_chain *
+tls_chain_new(struct span pem, uint32_t key_id, struct err *e)
+{
+	struct tls_chain *c = calloc(1, sizeof(*c) + pem.len);
+
+	if (c == NULL) {
+		(void)err_set(e, "no memory");
+		return NULL;
+	}
+	if (tls_certificate_parse(
+		&c->identity.certificate, pem, c->der, pem.len, e) != 0) {
+		free(c);
+		return NULL;
+	}
+	c->identity.key_id = key_id;
+	c->users = 1;
+	return c;
+}
+
+struct tls_chain *
+tls_chain_hold(struct tls_chain *c)
+{
+	c->users++;
+	return c;
+}
+
+void
+tls_chain_release(struct tls_chain *c)
+{
+	if (c != NULL && --c->users == 0)
+		free(c);
+}
+
+/* --- sets -------------------------------------------------------------- */
 
 struct tls_set *
 tls_set_new(const struct hash_key *key)
@@ -56,7 +94,7 @@ tls_set_release(struct tls_set *s)
 	if (s == NULL || --s->users > 0)
 		return;
 	for (size_t i = 0; i < s->n_held; i++)
-		free(s->held[i]);
+		tls_chain_release(s->held[i]);
 	free((void *)s->held);
 	free(s->rows);
 	free(s);
@@ -157,50 +195,34 @@ enter(struct tls_set *s, struct span name, const struct tls_identity *identity)
 
 /* --- filling ----------------------------------------------------------- */
 
-static struct tls_identity *
-hold_chain(struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
+/* Room for one more. -1: no memory. */
+static int
+grow_held(struct tls_set *s)
 {
-	struct held *h;
+	size_t cap = s->cap_held == 0 ? 16 : s->cap_held * 2;
+	void *p;
 
-	if (s->n_held == s->cap_held) {
-		size_t cap = s->cap_held == 0 ? 16 : s->cap_held * 2;
-		void *p = realloc((void *)s->held, cap * sizeof(void *));
-
-		if (p == NULL) {
-			(void)err_set(e, "no memory");
-			return NULL;
-		}
-		s->held = p;
-		s->cap_held = cap;
-	}
-	h = calloc(1, sizeof(*h) + pem.len);
-	if (h == NULL) {
-		(void)err_set(e, "no memory");
-		return NULL;
-	}
-	if (tls_certificate_parse(
-		&h->identity.certificate, pem, h->der, pem.len, e) != 0) {
-		free(h);
-		return NULL;
-	}
-	h->identity.key_id = key_id;
-	s->held[s->n_held++] = h;
-	return &h->identity;
+	if (s->n_held < s->cap_held)
+		return 0;
+	p = realloc((void *)s->held, cap * sizeof(void *));
+	if (p == NULL)
+		return -1;
+	s->held = p;
+	s->cap_held = cap;
+	return 0;
 }
 
 int
-tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
-    struct span name, struct err *e)
+tls_set_enter(
+    struct tls_set *s, struct tls_chain *c, struct span name, struct err *e)
 {
-	struct tls_identity *identity = hold_chain(s, pem, key_id, e);
+	const struct tls_identity *identity = &c->identity;
 	struct span rest, each;
 
-	if (identity == NULL)
-		return -1;
-	if (grow_rows(s, s->n_rows + identity->certificate.n_names + 1) != 0) {
-		free(s->held[--s->n_held]);
+	if (grow_rows(s, s->n_rows + identity->certificate.n_names + 1) != 0 ||
+	    grow_held(s) != 0)
 		return err_set(e, "no memory");
-	}
+	s->held[s->n_held++] = tls_chain_hold(c);
 	enter(s, name, identity);
 	rest = identity->certificate.names;
 	while (tls_certificate_next_name(&rest, &each))
@@ -209,16 +231,36 @@ tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
 }
 
 int
+tls_set_enter_default(struct tls_set *s, struct tls_chain *c, struct err *e)
+{
+	if (grow_held(s) != 0)
+		return err_set(e, "no memory");
+	s->held[s->n_held++] = tls_chain_hold(c);
+	put(&s->fallback, &c->identity);
+	s->has_fallback = true;
+	return 0;
+}
+
+int
+tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
+    struct span name, struct err *e)
+{
+	struct tls_chain *c = tls_chain_new(pem, key_id, e);
+	int failed = c == NULL ? -1 : tls_set_enter(s, c, name, e);
+
+	tls_chain_release(c);
+	return failed;
+}
+
+int
 tls_set_add_default(
     struct tls_set *s, struct span pem, uint32_t key_id, struct err *e)
 {
-	struct tls_identity *identity = hold_chain(s, pem, key_id, e);
+	struct tls_chain *c = tls_chain_new(pem, key_id, e);
+	int failed = c == NULL ? -1 : tls_set_enter_default(s, c, e);
 
-	if (identity == NULL)
-		return -1;
-	put(&s->fallback, identity);
-	s->has_fallback = true;
-	return 0;
+	tls_chain_release(c);
+	return failed;
 }
 
 /* --- asking ------------------------------------------------------------ */

@@ -36,14 +36,31 @@ struct tls_entry {
 struct tls_set *tls_set_new(const struct hash_key *key);
 
 /*
- * Reads the chain of a PEM text and enters it under each of its names, and
- * under name when that is not empty: a certificate without alternative names
- * is served for the name that it was stored under. -1 with the reason; the
- * set is as before.
+ * A chain that was read, and the number of its key. Reading is what takes long
+ * (most of it is PEM); many sets, one after another, may have the same chain.
+ * Owner: who has made or held it releases it; NULL is taken there.
  */
+struct tls_chain;
+struct tls_chain *tls_chain_new(
+    struct span pem, uint32_t key_id, struct err *e);
+struct tls_chain *tls_chain_hold(struct tls_chain *c);
+void tls_chain_release(struct tls_chain *c);
+
+/*
+ * Enters a chain under each of its names, and under name when that is not
+ * empty: a certificate without alternative names is served for the name that
+ * it was stored under. -1: no memory; the set is as before. Owner: the set
+ * holds it for itself.
+ */
+int tls_set_enter(
+    struct tls_set *s, struct tls_chain *c, struct span name, struct err *e);
+/* The same, as the default: for unknown names, and clients without SNI. */
+int tls_set_enter_default(
+    struct tls_set *s, struct tls_chain *c, struct err *e);
+
+/* Both at once: a chain that only this set has. */
 int tls_set_add(struct tls_set *s, struct span pem, uint32_t key_id,
     struct span name, struct err *e);
-/* The same, as the default: for unknown names, and clients without SNI. */
 int tls_set_add_default(
     struct tls_set *s, struct span pem, uint32_t key_id, struct err *e);
 

@@ -96,6 +96,13 @@ size_t tls_conn_size(void);
 struct tls_conn *tls_begin(struct tls_server *s, void *memory);
 /* Wipes all keys. Not before it is over with the connection. */
 void tls_end(struct tls_conn *c);
+/*
+ * The pages of its memory that were used and hold nothing now, as after a
+ * large record when nothing of the next one is here, or after tls_end. They
+ * may be given back to the kernel; they have to be there when it goes on, with
+ * any content. Empty: there are none, or the memory does not begin at a page.
+ */
+struct span tls_spare(struct tls_conn *c);
 
 enum tls_state tls_state(const struct tls_conn *c);
 /* Whether tls_feed may be called now: no plaintext is left to be consumed, no

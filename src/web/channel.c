@@ -296,8 +296,13 @@ on_monitor(struct loop_watch *watch, uint32_t events)
 	enum ipc_result got;
 
 	(void)events;
-	while ((got = ipc_receive(&w->role.monitor, w->buffer, &in)) == IPC_OK)
+	while (
+	    (got = ipc_receive(&w->role.monitor, w->buffer, &in)) == IPC_OK) {
 		handle_monitor(w, &in);
+		/* It was read, which takes a while: requests come first. */
+		if (in.message->type == IPC_CERTIFICATE)
+			return;
+	}
 	if (got == IPC_BREACH)
 		web_stop_for("the monitor sent a message that is not in the "
 			     "table");

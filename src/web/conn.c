@@ -319,6 +319,8 @@ conn_advance(struct web *w, struct conn *c)
 		conn_keep_head(w, c, h);
 	else
 		conn_drop_head(w, c);
+	if (c->state == CONN_IDLE && c->head == NULL && c->tls != NULL)
+		tls_rest(c);
 	if (c->state == CONN_HEAD || c->state == CONN_IDLE)
 		await(w, c);
 }

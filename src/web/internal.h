@@ -107,8 +107,7 @@ struct certificate {
 	bool is_default;
 	uint8_t name_len;
 	uint8_t name[255];
-	uint8_t *pem; /* on the heap */
-	size_t pem_len;
+	struct tls_chain *chain; /* held */
 };
 
 /* What the connections of TLS share. */
@@ -301,6 +300,8 @@ struct span tls_seal(
 /* Says good-bye on a connection that nobody waits for, if the socket takes
  * it. */
 void tls_say_bye(struct web *w, struct conn *c);
+/* Nothing of the next request is here: gives back what a large one took. */
+void tls_rest(struct conn *c);
 /* The state of TLS is not needed any more. */
 void tls_leave(struct web *w, struct conn *c);
 void tls_time_out(struct web *w, struct conn *c);

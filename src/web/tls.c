@@ -83,6 +83,17 @@ slot_take(struct web *w, struct conn *c)
 	c->tls_taken = 0;
 }
 
+void
+tls_rest(struct conn *c)
+{
+	struct span spare = tls_spare(c->tls);
+	uint8_t *memory = (uint8_t *)c->tls;
+
+	if (spare.len > 0)
+		(void)madvise(
+		    memory + (spare.p - memory), spare.len, MADV_DONTNEED);
+}
+
 static void
 slot_leave(struct web *w, struct conn *c)
 {
@@ -93,6 +104,8 @@ slot_leave(struct web *w, struct conn *c)
 	tls_end(c->tls);
 	if (h->n_free >= KEPT_SLOTS)
 		(void)madvise(c->tls, h->slot_size, MADV_DONTNEED);
+	else
+		tls_rest(c);
 	h->free[h->n_free++] = c->tls;
 	c->tls = NULL;
 }

@@ -1,5 +1,6 @@
 """Certificates and keys for tests, made by openssl."""
 
+import datetime
 import re
 import subprocess
 
@@ -32,6 +33,72 @@ def make_chain(key, name, directory):
         ).decode()
     finally:
         path.unlink()
+
+
+AUTHORITY_CONF = """
+[ca]
+default_ca = all
+[all]
+database = {d}/index
+new_certs_dir = {d}
+rand_serial = yes
+default_md = sha256
+policy = any
+unique_subject = no
+copy_extensions = copy
+certificate = {d}/intermediate.pem
+private_key = {d}/intermediate.key
+[any]
+commonName = supplied
+"""
+CA = ("-addext", "basicConstraints=critical,CA:TRUE")
+
+
+def when(days):
+    """So many days from now, as `openssl ca` wants it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    at = now + datetime.timedelta(days=days)
+    return at.strftime("%Y%m%d%H%M%SZ")
+
+
+class Issuer:
+    """An authority with an intermediate one."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        directory.mkdir()
+        for name in ("root", "intermediate"):
+            (directory / f"{name}.key").write_text(make_key())
+        (directory / "index").touch()
+        (directory / "conf").write_text(AUTHORITY_CONF.format(d=directory))
+        root = ["-CA", str(directory / "root.pem"),
+                "-CAkey", str(directory / "root.key")]
+        for name, options in (("root", []), ("intermediate", root)):
+            openssl(
+                "req", "-x509", "-key", str(directory / f"{name}.key"),
+                "-days", "900", "-subj", f"/CN={name}", *CA, *options,
+                "-out", str(directory / f"{name}.pem"),
+            )
+        self.intermediate = (directory / "intermediate.pem").read_text()
+
+    def issue(self, *names, key=None, start=-10, end=80):
+        """The chain and the key; valid from and to so many days from now."""
+        key = key or make_key()
+        path = self.directory / "making.pem"
+        path.write_text(key)
+        request = openssl(
+            "req", "-new", "-key", str(path), "-subj", f"/CN={names[0]}",
+            "-addext",
+            "subjectAltName=" + ",".join(f"DNS:{n}" for n in names),
+        )
+        (self.directory / "request").write_bytes(request)
+        leaf = openssl(
+            "ca", "-batch", "-notext", "-config", str(self.directory / "conf"),
+            "-in", str(self.directory / "request"),
+            # Some minutes more: so many whole days are left.
+            "-startdate", when(start), "-enddate", when(end + 0.02),
+        ).decode()
+        return leaf + self.intermediate, key
 
 
 class Directory:

@@ -17,7 +17,8 @@ TYPES = (
     "PAIR_DROP CERTIFICATE CERTIFICATES_DONE SIGN SIGNED CHALLENGE "
     "CHALLENGED DOMAINS_GET DOMAINS ADMIN_SETTINGS COMMITS_GET COMMITS "
     "PERMISSION_GET PERMISSION CLIENTS_GET CLIENTS SELFTEST SELFTEST_STATE "
-    "LOGGER_SETTINGS LINES LINES_LOST"
+    "LOGGER_SETTINGS LINES LINES_LOST "
+    "CERTIFICATE_STATES CERTIFICATES_GET CERTIFICATES"
 ).split()
 NUMBER = {name: i + 1 for i, name in enumerate(TYPES)}
 VERSION = 4
@@ -209,12 +210,12 @@ class Forwarder:
         )
         return self.done()
 
-    def domains(self, table, flags=FIRST | LAST):
+    def domains(self, table, flags=FIRST | LAST, ok=True):
         self.send(
             "KNOWN_DOMAINS",
             struct.pack("<B", flags)
             + rows(
-                [struct.pack("<IBB", i, 1, 1) + span8(n) for n, i in table]
+                [struct.pack("<IBB", i, ok, 1) + span8(n) for n, i in table]
             ),
         )
         return self.done()

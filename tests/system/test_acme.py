@@ -331,14 +331,20 @@ def test_check(scene):
     challenges = t.client.home / "challenges"
     out = check(t)
     assert f"ok    [https] acme_challenges {challenges}\n" in out
-    assert "warn  domain away.example.com: no certificate; resolves " \
-        "elsewhere: 192.0.2.7\n" in out
-    assert "tracking domains: 2 of 2 need a certificate" in out
+    assert "warn  domain away.example.com: it leads to 192.0.2.7, which is " \
+        "no address of this machine, and it has no certificate; " in out
+    assert "warn  domain click.example.com: it has no certificate, its " \
+        "visitors get unrecognized_name; get one: `systemctl start " in out
+    assert "tracking domains: 2 of 2 are not in order; all" in out
     os.chmod(challenges, 0o700)
     assert "FAIL  [https] acme_challenges" in check(t)
     os.chmod(challenges, 0o755)
     due_certificate(t.client.home / "certificates/default", "*.example.com", 90)
-    assert "ok    tracking domains: all 2 have a certificate" in check(t)
+    t.authority.set_hosts(
+        {"click.example.com": "127.0.0.1", "away.example.com": "127.0.0.1"}
+    )
+    assert "ok    tracking domains: all 2 lead here and have a certificate" \
+        in check(t)
     t.stop()
     assert "tracking domains: not looked at: no daemon listens" in check(t)
 

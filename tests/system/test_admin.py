@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import threading
+from datetime import datetime
 
 import pytest
 
@@ -15,6 +16,7 @@ import test_roles
 from admin import Admin, check_law
 from conftest import Connection, free_port, wait_for
 from fake_forwarder import NUMBER, Forwarder, span8, span16
+from https import EC, make_pair
 
 PIDFD_GETFD = 438
 
@@ -179,6 +181,62 @@ def test_the_forwarder_is_told(postal):
         # The text may hold what is nobody's business.
         assert "no grant" not in postal.page()
     wait_for(lambda: postal.metrics()["forwarder_up"] == 0, "its end")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return make_pair(tmp_path_factory.mktemp("pair") / "p", EC, ["a.example"])
+
+
+def with_https(a, pair, names):
+    certificates = a.tracker.directory / "certificates"
+    certificates.mkdir()
+    for name in names:
+        os.symlink(pair, certificates / name)
+    os.chmod(pair.parent, 0o755)
+    a.tracker.settings["https"] = {
+        "listen": f"127.0.0.1:{free_port()}",
+        "certificates": str(certificates),
+    }
+    a.tracker.write_conf()
+    a.tracker.start()
+    return a
+
+
+def test_certificates_are_told(make_tracker, pair):
+    a = with_https(Admin(make_tracker()), pair, ["a.example"])
+    broken = a.tracker.directory / "certificates" / "broken.example"
+    broken.mkdir()
+    (broken / "fullchain.pem").write_text("no chain")
+    (broken / "privkey.pem").write_text("no key")
+
+    def told():
+        now = a.metrics()
+        return now if now.get('certificates{state="refused"}') == 1 else None
+
+    now = wait_for(told, "both pairs", 30)
+    assert now['certificates{state="served"}'] == 1
+    end = subprocess.run(
+        ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601",
+         "-in", pair / "fullchain.pem"],
+        check=True, capture_output=True, text=True, timeout=60,
+    ).stdout.strip().removeprefix("notAfter=").removesuffix("Z")
+    assert datetime.fromisoformat(end + "+00:00").timestamp() == (
+        now['certificate_end_time_seconds{name="a.example"}'])
+    assert not [n for n in now if "broken.example" in n]
+
+
+def test_more_certificates_than_one_message_holds(make_tracker, pair):
+    """Names of 190 bytes, 700 of them: more than 131072 bytes."""
+    tail = ".".join(["x" * 60] * 3)
+    names = [f"{i:03}.{tail}" for i in range(700)]
+    a = with_https(Admin(make_tracker()), pair, names)
+    wait_for(
+        lambda: a.metrics().get('certificates{state="served"}') == 700,
+        "all pairs to be served", 60,
+    )
+    assert len([n for n in a.metrics()
+                if n.startswith("certificate_end_time")]) == 700
 
 
 # --- the permission for certificates ----------------------------------------

@@ -12,8 +12,8 @@ import time
 import kernel
 import pytest
 
+from certificates import Directory, Issuer
 from conftest import TRACKER, free_port, wait_for
-from https import EC, make_pair
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 # A number, so that no check speaks of users that the packages would make.
@@ -460,14 +460,19 @@ def test_a_user_that_is_missing(new, key):
     assert "no-such-user" in text and "useradd --system" in text
 
 
+# root would raise the limit.
+FEW_DESCRIPTORS = ["setpriv", "--bounding-set", "-sys_resource", "prlimit",
+                   "-n=300:300"]
+
+
 def test_too_few_descriptors(new):
     t = new()
     expect(t, "warn", r"max_connections = 10000 needs \d+ descriptors",
-           "may open 300", "LimitNOFILE=", prefix=["prlimit", "-n=300:300"])
+           "may open 300", "LimitNOFILE=", prefix=FEW_DESCRIPTORS)
 
 
 def test_too_few_descriptors_of_the_daemon(make_tracker):
-    t = make_tracker(STORE_USER, command=["prlimit", "-n=300:300"]).start()
+    t = make_tracker(STORE_USER, command=FEW_DESCRIPTORS).start()
 
     expect(t, "warn", "the running daemon may open 300", "LimitNOFILE=")
 
@@ -544,7 +549,8 @@ def test_proxy_headers_that_are_not_expected(served, header):
 
 @HEADERS
 def test_proxy_headers_before_tls(served, work, header):
-    make_pair(work / "certificates" / "ec.example", EC, ["ec.example"])
+    issued = Issuer(work / "authority").issue("ec.example")
+    Directory(work / "certificates").write("ec.example", *issued)
     port = free_port()
     t = served({
         "sandbox": {"keeper_user": "60981"},

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -28,7 +29,7 @@ SUITES = {
 }
 PICTURE = "/img/ctqu6f/m"
 # Every handshake of these ends at once; the others may wait as ever.
-HURRIED = {"clients": {"header_timeout": "1s"}}
+HURRIED = {"https": {"handshake_timeout": "1s"}}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,9 @@ def test_head_and_large_heads(https):
         assert c.is_closed()
 
 
-def test_a_long_redirect_to_a_slow_reader(https):
+def test_a_long_redirect_to_a_slow_reader(make_https):
+    # The kernel's timers make this one last for half a minute.
+    https = make_https(settings={"clients": {"idle_timeout": "5m"}})
     url = "https://example.com/" + "a" * 60000
     https.tracker.link("ctqu6f", "Long", url)
     with https.connect() as c:
@@ -588,6 +591,91 @@ def test_memory_of_idle_connections(make_https, say):
     assert each < 20
     wait_for(lambda: resident_kb(https) - before < 1000 * each / 2,
              "the memory to be given back")
+
+
+def test_memory_after_large_requests(make_https, say):
+    """The pages of a large record go back when the connection idles."""
+    https = make_https(settings={
+        "clients": {"max_connections_per_address": "5000"}})
+    large = b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"x" * 12000)
+    for _ in range(20):
+        https.get("/")
+    before = resident_kb(https)
+    held = []
+    for _ in range(300):
+        c = https.connect()
+        for _ in range(2):
+            c.send(large)
+            assert c.reply().status == 200
+        held.append(c)
+    each = (resident_kb(https) - before) / len(held)
+    say(f"an idle TLS connection after a large request: {each:.1f} kB")
+    assert each < 20
+    # It has lost nothing by it.
+    for c in held:
+        c.send(large)
+        assert c.reply().status == 200
+        c.close()
+
+
+def test_one_of_a_thousand_is_renewed(make_https, pairs, work, say):
+    """The worker reads the new chain, and not all others again."""
+    n, name = 1000, "n0000.example"
+    https = make_https(names=(), settings={"http": {"workers": "1"}})
+    for i in range(n):
+        shutil.copytree(pairs["rsa"], https.certificates / f"n{i:04}.example")
+    https.tracker.process.send_signal(signal.SIGHUP)
+    https.tracker.wait_log(f"certificates served={n}\n", 60)
+    wait_for(lambda: https.tracker.roles().get("web[0]"), "a worker")
+
+    def served():
+        try:
+            with https.connect(name) as c:
+                return c.sock.getpeercert(binary_form=True)
+        except (OSError, ssl.SSLError):
+            return None
+
+    def used_ms():
+        pid = https.tracker.roles()["web[0]"]
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+            return int(f.read().split()[0]) / 1e6
+
+    old = wait_for(served, "the first one")
+    before = used_ms()
+    make_pair(https.certificates / name, EC, [name])
+    https.tracker.wait_log(rf'name="{name}" pair=\d+ replaced', 60)
+    wait_for(lambda: served() not in (None, old), "the new one")
+    spent = used_ms() - before
+    say(f"one of {n} certificates renewed: {spent:.0f} ms of the worker")
+    assert spent < 150
+
+
+def test_limits_of_handshakes_are_reloaded(make_https):
+    """Beyond max_handshakes slow ones make room, all end in time."""
+    https = make_https(settings={"http": {"workers": "1"}})
+
+    def half_open(n):
+        held = [https.raw() for _ in range(n)]
+        for s in held:
+            s.sendall(hello())
+        assert https.get("/").status == 200
+        return held
+
+    held = half_open(20)
+    assert https.counters()["connections_recycled_total"] == 0
+    for s in held:
+        s.close()
+    https.tracker.settings["https"].update(
+        {"max_handshakes": "16", "handshake_timeout": "2s"})
+    https.tracker.write_conf()
+    https.tracker.process.send_signal(signal.SIGHUP)
+    https.tracker.wait_ready(2)
+    held = half_open(20)
+    https.wait_counter("connections_recycled_total")
+    https.wait_counter("tls_failed_timeout_total", 16)
+    for s in held:
+        assert s.recv(1 << 16) != b""  # its ServerHello
+        s.close()
 
 
 def test_http_goes_on_beside(https):

@@ -167,7 +167,8 @@ static const char *
 render(const struct ipc_status *s)
 {
 	struct ipc_commits commits = some_commits();
-	struct metrics_facts facts = {s, s == NULL ? NULL : &commits};
+	struct metrics_facts facts = {
+	    .status = s, .commits = s == NULL ? NULL : &commits};
 	struct writer w = writer_of(page, sizeof(page) - 1);
 
 	metrics_render(&w, &facts);
@@ -356,11 +357,54 @@ test_commits(void **state)
 }
 
 static void
+test_certificates(void **state)
+{
+	static const struct ipc_pair_state_row rows[] = {
+	    {.name = {(const uint8_t *)"a", 1},
+		.state = IPC_CERTIFICATE_SERVED,
+		.not_after = 1800000000},
+	    {.name = {(const uint8_t *)"b", 1},
+		.state = IPC_CERTIFICATE_KEPT,
+		.not_after = 1700000000},
+	    {.name = {(const uint8_t *)"c", 1},
+		.state = IPC_CERTIFICATE_REFUSED,
+		.not_after = 1900000000},
+	};
+	struct ipc_status s = some_status();
+	struct ipc_commits commits = some_commits();
+	struct metrics_facts facts = {.status = &s, .commits = &commits};
+	uint8_t bytes[200];
+	struct writer out = writer_of(page, sizeof(page) - 1);
+	struct writer w = writer_of(bytes, sizeof(bytes));
+	const char *text;
+
+	(void)state;
+	assert_null(strstr(render(&s), "certificate_end_time"));
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+		assert_int_equal(
+		    ipc_put(&w, &ipc_pair_state_row_record, &rows[i]), 0);
+	facts.pairs = (struct ipc_list){ARRAY_LENGTH(rows), writer_span(&w)};
+	metrics_render(&out, &facts);
+	text = text_of(&out);
+	expect_line(text, "postal_tracker_certificates{state=\"served\"} 1");
+	expect_line(text, "postal_tracker_certificates{state=\"kept\"} 1");
+	expect_line(text, "postal_tracker_certificates{state=\"refused\"} 1");
+	expect_line(text, "postal_tracker_certificates{state=\"waiting\"} 0");
+	expect_line(text,
+	    "postal_tracker_certificate_end_time_seconds{name=\"a\"} "
+	    "1800000000");
+	expect_line(text,
+	    "postal_tracker_certificate_end_time_seconds{name=\"b\"} "
+	    "1700000000");
+	assert_null(strstr(text, "name=\"c\""));
+}
+
+static void
 test_what_does_not_fit_is_seen(void **state)
 {
 	struct ipc_status s = some_status();
 	struct ipc_commits commits = some_commits();
-	struct metrics_facts facts = {&s, &commits};
+	struct metrics_facts facts = {.status = &s, .commits = &commits};
 	char small[500];
 	struct writer w = writer_of(small, sizeof(small));
 
@@ -382,6 +426,7 @@ main(void)
 	    cmocka_unit_test(test_counters),
 	    cmocka_unit_test(test_roles),
 	    cmocka_unit_test(test_commits),
+	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_what_does_not_fit_is_seen),
 	};
 

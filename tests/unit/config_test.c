@@ -194,16 +194,17 @@ static const struct {
 	"[spool]"},
     {"[http]\nelephants = 5s\n",
 	"t:2: [http] elephants: there is no such key; there are listen, "
-	"workers"},
+	"workers, public_address"},
     {"[http]\n = 5s\n", "t:2: the line is indented, but there is no list "
 			"above that it could continue"},
     {"[http]\n= 5s\n",
-	"t:2: [http] : there is no such key; there are listen, workers"},
+	"t:2: [http] : there is no such key; there are listen, workers, "
+	"public_address"},
     {"[http]\nan_awfully_long_name_that_is_longer_than_any_key_in_the_table = "
      "1\n",
 	"t:2: [http] "
 	"an_awfully_long_name_that_is_longer_than_any_key_in_the_tabl: there "
-	"is no such key; there are listen, workers"},
+	"is no such key; there are listen, workers, public_address"},
     {"[http\nworkers = 1\n", "t:1: a [section] without its closing bracket"},
     {"[http] workers = 1\n",
 	"t:1: only a comment (\" ; ...\") may follow [http] on its line"},

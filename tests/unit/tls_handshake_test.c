@@ -4,7 +4,6 @@
 #include "tests/unit/test.h"
 
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -694,36 +693,6 @@ test_opens_nothing(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* An idle connection costs the pages that it used, not its size. */
-static void
-test_pages(void **state)
-{
-	const size_t size = tls_conn_size(), page = 4096;
-	unsigned char resident[64];
-	size_t n = 0;
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	(void)state;
-	assert_ptr_not_equal(memory, MAP_FAILED);
-	assert_true(size / page <= sizeof(resident));
-	start("ec.test", WORLD_EC, 1000);
-	world_end(p.server);
-	p.server = tls_begin(&world.server, memory);
-	run();
-	say("GET /img/a/b HTTP/1.1\r\nHost: a.example\r\n\r\n", 42);
-	run();
-	assert_int_equal(tls_write(p.server, span_of("HTTP/1.1 200 OK")), 15);
-	run();
-	assert_int_equal(p.n_answer, 15);
-	assert_int_equal(mincore(memory, size, resident), 0);
-	for (size_t i = 0; i < size / page; i++)
-		n += resident[i] & 1;
-	assert_true(n <= 3);
-	tls_end(p.server);
-	(void)munmap(memory, size);
-}
-
 static void
 test_reasons(void **state)
 {
@@ -773,7 +742,6 @@ main(void)
 	    cmocka_unit_test(test_fed_too_much),
 	    cmocka_unit_test(test_end_anywhere),
 	    cmocka_unit_test(test_opens_nothing),
-	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_reasons),
 	};
 

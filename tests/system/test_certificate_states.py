@@ -1,0 +1,221 @@
+"""What became of each pair: said by `status`, from the process that knows."""
+
+import calendar
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from admin import Admin
+from certificates import Directory, make_chain, make_key
+from conftest import free_port, wait_for
+
+
+@pytest.fixture
+def directory(work):
+    return Directory(work / "certificates")
+
+
+@pytest.fixture
+def make_https(make_tracker, directory):
+    def make(**how):
+        return make_tracker({
+            "https": {
+                "listen": f"127.0.0.1:{free_port()}",
+                "certificates": str(directory.path),
+            },
+        }, **how)
+
+    return make
+
+
+def states(t):
+    return {row["name"]: row for row in t.status()["certificates"]}
+
+
+def wait_states(t, **wanted):
+    """Waits until the names have these states; gives all rows."""
+
+    def there():
+        rows = states(t)
+        found = {name: row["state"] for name, row in rows.items()}
+        return [rows] if found == wanted else None
+
+    try:
+        return wait_for(there, f"{wanted}", 30)[0]
+    except AssertionError as e:
+        raise AssertionError(f"{e}: {states(t)}\n{t.log()}") from None
+
+
+def not_after(pem):
+    out = subprocess.run(
+        ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601"],
+        input=pem, capture_output=True, text=True, check=True,
+    ).stdout
+    stamp = re.search(r"notAfter=(.*)Z", out)[1]
+    return calendar.timegm(time.strptime(stamp, "%Y-%m-%d %H:%M:%S"))
+
+
+def test_no_https(tracker):
+    assert tracker.status()["certificates"] == []
+    assert "\ncertificates" not in tracker.cli("status").stdout
+
+
+def test_each_state(make_https, directory):
+    directory.put("good")
+    directory.put("rsa", "2048")
+    directory.write("mismatch", make_chain(make_key(), "m.example",
+                                           directory.path.parent), make_key())
+    directory.write("nokey", make_chain(make_key(), "n.example",
+                                        directory.path.parent))
+    t = make_https()
+    admin = Admin(t)
+    t.start()
+    rows = wait_states(t, good="served", rsa="served", mismatch="refused",
+                       nokey="refused")
+    metrics = admin.metrics()
+    assert metrics['certificates{state="served"}'] == 2
+    assert metrics['certificates{state="refused"}'] == 2
+    assert {k: v for k, v in metrics.items() if "end_time" in k} == {
+        f'certificate_end_time_seconds{{name="{name}"}}':
+            rows[name]["not_after"] for name in ("good", "rsa")}
+    pem = (directory.path / "good/fullchain.pem").read_text()
+    assert rows["good"]["not_after"] == not_after(pem)
+    assert rows["good"]["names"] == 1 and rows["good"]["chain_length"] == 1
+    assert rows["good"]["chain"] == "self-issued"
+    assert rows["good"]["reason"] is None
+    # What of a refused pair can be read is said.
+    assert "does not belong to the certificate" in rows["mismatch"]["reason"]
+    assert rows["mismatch"]["not_after"] is not None
+    assert rows["nokey"]["reason"].startswith("privkey.pem")
+    assert rows["nokey"]["not_after"] is None
+    # 30 days to the second, when it was made.
+    text = wait_for(
+        lambda: [x for x in [t.cli("status").stdout] if "29 days" in x],
+        "it to be less than 30 days",
+    )[0]
+    assert "\ncertificates: 2 served, 2 refused\n" in text
+    assert '  "good": ends in 29 days\n' in text
+    assert '  "mismatch": REFUSED, not served: "' in text
+
+    # A pair that is replaced by a broken one stays.
+    before = rows["good"]["not_after"]
+    directory.write("good", key=make_key())
+    rows = wait_states(t, good="kept", rsa="served", mismatch="refused",
+                       nokey="refused")
+    assert rows["good"]["not_after"] == before
+    assert "does not belong to the certificate" in rows["good"]["reason"]
+    assert '"good": the one before it is served, the newest was refused: "' \
+        in t.cli("status").stdout
+
+    # Mended, gone, and told to a store that is started again.
+    directory.put("good")
+    directory.put("nokey")
+    for file in (directory.path / "mismatch").iterdir():
+        file.unlink()
+    end = {"good": "served", "rsa": "served", "nokey": "served"}
+    wait_states(t, **end)
+    t.may_die = True
+    pid = t.roles()["store[0]"]
+    os.kill(pid, signal.SIGKILL)
+    t.wait_role("store[0]", other_than=pid)
+    wait_states(t, **end)
+
+
+def test_https_off_by_a_reload(make_https, directory):
+    directory.put("good")
+    t = make_https().start()
+    wait_states(t, good="served")
+    del t.settings["https"]
+    t.write_conf()
+    t.process.send_signal(signal.SIGHUP)
+    wait_states(t)
+
+
+def test_a_thousand_names(make_https, directory):
+    """More than a record holds, on both ways."""
+    names = [f"{'x' * 100}-{i:04}.example" for i in range(1000)]
+    for name in names:
+        directory.write(name, "no certificate\n")
+    t = make_https()
+    admin = Admin(t)
+    t.start()
+    rows = wait_for(
+        lambda: len(t.status()["certificates"]) == 1000 and states(t),
+        "a thousand names", 60,
+    )
+    assert sorted(rows) == names
+    assert {row["state"] for row in rows.values()} == {"refused"}
+    assert admin.metrics()['certificates{state="refused"}'] == 1000
+    # Over and over, whatever the store was told before.
+    directory.put("good")
+    t.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: states(t).get("good", {}).get("state") == "served",
+             "one more", 60)
+    assert len(states(t)) == 1001
+
+
+# --- descriptors ------------------------------------------------------------
+
+FEW = ["prlimit", "--nofile=256:256"]
+N = 150
+
+
+@pytest.fixture
+def many(directory):
+    directory.put("n000")
+    for i in range(1, N):
+        shutil.copytree(directory.path / "n000", directory.path / f"n{i:03}")
+
+
+def served(t):
+    return sum(x["state"] == "served" for x in t.status()["certificates"])
+
+
+def may_raise():
+    """Root may, but not where a container has taken CAP_SYS_RESOURCE away."""
+    with open("/proc/self/status", encoding="ascii") as f:
+        return int(re.search(r"CapEff:\s+(\w+)", f.read())[1], 16) >> 24 & 1
+
+
+@pytest.mark.skipif(not may_raise(), reason="no CAP_SYS_RESOURCE here")
+def test_the_limit_of_descriptors_is_raised(make_https, many):
+    t = make_https(command=FEW).start()
+    wait_for(lambda: served(t) == N, "all of them", 60)
+    with open(f"/proc/{t.process.pid}/limits", encoding="ascii") as f:
+        limits = re.search(r"Max open files +(\d+) +(\d+)", f.read())
+    assert limits[1] == limits[2] and int(limits[2]) >= 2 * 4096
+    assert "descriptors" not in t.log()
+
+
+def test_too_few_descriptors(make_https, many):
+    """Said in one line; what is served is, and roles can be restarted."""
+    t = make_https(command=[
+        "setpriv", "--bounding-set", "-sys_resource", *FEW]).start()
+    line = t.wait_log(
+        rf"<3>monitor: {N} certificates need (\d+) descriptors, and this "
+        r"process may open 256: (\d+) are not served; raise LimitNOFILE= of "
+        r"the unit or `ulimit -n`, and restart\n")
+    rest = int(line[2])
+    assert int(line[1]) > 256 and 0 < rest < N
+    wait_for(lambda: served(t) == N - rest, "the others", 60)
+    assert {x["reason"] for x in t.status()["certificates"]} == {
+        None, "too many pairs: no descriptors, or no memory"}
+    assert t.log().count("are not served;") == 1
+    r = t.cli("check", check=False)
+    assert re.search(
+        rf"^FAIL  \[https\] certificates: {N} pairs need \d+ descriptors, and "
+        r"the running daemon may open 256, so that not all are served; set "
+        r"LimitNOFILE=\d+ in its unit", r.stdout, re.M), r.stdout
+    t.may_die = True
+    for name in ("web[0]", "keeper[0]", "store[0]"):
+        pid = t.roles()[name]
+        os.kill(pid, signal.SIGKILL)
+        t.wait_role(name, other_than=pid)
+    t.process.send_signal(signal.SIGHUP)
+    t.wait_ready(2)
+    wait_for(lambda: served(t) == N - rest, "the same as before", 60)
