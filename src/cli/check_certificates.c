@@ -204,7 +204,8 @@ check_all(struct pairs_look *l)
 		    e.text);
 		return;
 	}
-	if (l->n == 0)
+	read_states(l);
+	if (check_pairs_of_rows(l) == 0 && l->n == 0)
 		check_say(l->k, "warn",
 		    "[https] certificates %s: there is no pair in it, and "
 		    "every TLS handshake fails with unrecognized_name; get "
@@ -212,7 +213,6 @@ check_all(struct pairs_look *l)
 		    l->k->config->https.certificates);
 	if (l->n > 0)
 		qsort(l->list, l->n, sizeof(l->list[0]), by_name);
-	read_states(l);
 	check_descriptors(l);
 	for (size_t i = 0; i < l->n; i++)
 		check_pair(l, &l->list[i]);
@@ -231,10 +231,13 @@ check_certificates(struct check *k)
 
 	if (c->https.certificates[0] == '\0') {
 		if (c->https.listen.n > 0)
+			read_states(&l);
+		if (c->https.listen.n > 0 && check_pairs_of_rows(&l) == 0)
 			check_say(k, "FAIL",
 			    "[https] certificates: it is not set, and every "
 			    "TLS handshake fails with unrecognized_name; name "
 			    "the directory of the certificates");
+		certificate_states_clear(&l.states);
 		return;
 	}
 	check_all(&l);

@@ -37,4 +37,7 @@ struct pairs_look {
 /* check_pair.c: what is wrong with one pair, or who is served it. */
 void check_pair(struct pairs_look *l, const struct pair_look *one);
 
+/* check_rows.c: those of Postal's table; how many are served. */
+size_t check_pairs_of_rows(struct pairs_look *l);
+
 #endif

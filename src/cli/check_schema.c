@@ -100,7 +100,8 @@ check_engine(struct check_mysql *m, struct database_host *h,
 	sql_statement_clear(&s);
 }
 
-static void
+/* Whether it is surely one that has no certificates of its own. */
+static bool
 check_generation(struct check_mysql *m)
 {
 	static const char text[] =
@@ -123,6 +124,56 @@ check_generation(struct check_mysql *m)
 		check_say(m->k, "ok", "[main_db] Postal %s",
 		    n > 0 ? "3.x" : "1.x or 2.x");
 	sql_statement_clear(&s);
+	return n > 0;
+}
+
+static void
+count_certificates(struct check_mysql *m)
+{
+	char text[SQL_QUOTED_SIZE + 160];
+	struct sql_statement s;
+	struct err e = {.text = ""};
+	int64_t n = 0;
+
+	(void)snprintf(text, sizeof(text),
+	    "SELECT COUNT(*) FROM %s.`track_certificates` WHERE certificate <> "
+	    "'' AND expires_at > UTC_TIMESTAMP()",
+	    m->d.main_name);
+	if (database_query(m->d.main, text, NULL, 0, &s, &e) == 0 &&
+	    sql_fetch(&s, &e) == 1 && sql_cell_int64(&s.cells[0], &n) == 0 &&
+	    n > 0)
+		check_say(m->k, "ok",
+		    "[main_db] track_certificates: %" PRId64
+		    " certificates of Postal 1.x",
+		    n);
+	sql_statement_clear(&s);
+}
+
+/* A server names a table that is not there only to those who have a grant on
+ * it: without one this is no warning, but what to do if it should be used. */
+static void
+check_postal1(struct check_mysql *m, bool surely_not)
+{
+	for (size_t i = 0; i < n_grants; i++) {
+		struct err e = {.text = ""};
+		enum grant_state state;
+
+		if (grants[i].place != GRANT_POSTAL1)
+			continue;
+		state =
+		    grant_test(&m->d.main->sql, &grants[i], m->d.main_name, &e);
+		if (state == GRANT_HELD)
+			count_certificates(m);
+		else if (state == GRANT_DENIED && !surely_not)
+			check_say(m->k, "ok",
+			    "[main_db] no %s that this account may read: %s; "
+			    "if there are any, run the output of "
+			    "`postal-tracker sql`",
+			    grants[i].table, grants[i].without);
+		else if (state != GRANT_DENIED && state != GRANT_NO_TABLE)
+			say_grant(m, m->d.main, &grants[i], m->d.main_name,
+			    state, &e);
+	}
 }
 
 /* --- webhooks ---------------------------------------------------------- */
@@ -190,7 +241,7 @@ check_main(struct check_mysql *m)
 		check_say(m->k, "ok",
 		    "[main_db] database %s: all tables, columns and grants",
 		    m->d.main_name);
-	check_generation(m);
+	check_postal1(m, check_generation(m));
 	check_engine(m, m->d.main, span_of(database), "webhook_requests");
 	check_webhooks(m);
 	check_tracking_domains(m);

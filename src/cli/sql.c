@@ -58,11 +58,32 @@ print_ledger(const struct database_host *h)
 	(void)printf("\n");
 }
 
+/* Only who has a grant on it is told that a table is not there; so the
+ * statement looks for it. */
 static void
-print_main(const struct databases *d)
+print_postal1(const struct databases *d, const char *plain)
+{
+	char text[4096];
+
+	(void)printf("-- Certificates and ACME challenges of Postal 1.x; where "
+		     "that table is not there, this\n-- does nothing.\n");
+	for (size_t i = 0; i < n_grants; i++) {
+		struct writer w = writer_of(text, sizeof(text));
+
+		if (grants[i].place != GRANT_POSTAL1)
+			continue;
+		grant_write_where_there(
+		    &w, &grants[i], plain, d->main_name, d->main->account);
+		(void)printf("%.*s;\n", (int)w.len, text);
+	}
+}
+
+static void
+print_main(const struct databases *d, const char *plain)
 {
 	(void)printf("-- The main database of Postal.\n");
 	print_grants(GRANT_MAIN, d->main_name, d->main->account);
+	print_postal1(d, plain);
 	(void)printf("\n");
 }
 
@@ -193,7 +214,7 @@ look(struct sql_command *s, const struct config *c)
 }
 
 static int
-print_all(struct sql_command *s)
+print_all(struct sql_command *s, const struct config *c)
 {
 	struct databases *d = &s->d;
 	struct err e;
@@ -204,7 +225,7 @@ print_all(struct sql_command *s)
 				  : "the main database of Postal",
 	    s->main_up);
 	print_ledger(d->main);
-	print_main(d);
+	print_main(d, c->main_db.database);
 	if (d->message != d->main) {
 		print_head(d->message, "the message databases of Postal",
 		    s->message_up);
@@ -235,7 +256,7 @@ command_sql(int argc, char **argv)
 	if (c == NULL)
 		return EX_CONFIG;
 	failed = !look(&s, c);
-	failed = print_all(&s) != 0 || failed;
+	failed = print_all(&s, c) != 0 || failed;
 	databases_clear(&s.d);
 	free(c);
 	return failed ? EX_UNAVAILABLE : EX_OK;

@@ -42,7 +42,7 @@ void
 feed_drop(struct feed *f)
 {
 	fd_close(&f->channel.fd);
-	f->due = f->due_asked = false;
+	f->due = f->due_asked = f->challenges_due = false;
 	f->n_searches = 0;
 }
 
@@ -76,6 +76,9 @@ note(struct feed *f, const struct ipc_received *in, enum ipc_type wanted)
 			return false;
 		f->due_asked = false;
 		f->due = true;
+		return true;
+	case IPC_CHALLENGES_DUE:
+		f->challenges_due = true;
 		return true;
 	default:
 		return false;

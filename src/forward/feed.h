@@ -30,6 +30,7 @@ struct feed {
 	uint64_t start_seq, last_seq; /* as WELCOME says */
 	bool due_asked;		      /* a DUE_GET waits for events */
 	bool due;		      /* events are there */
+	bool challenges_due;	      /* somebody waits for a challenge */
 	size_t n_searches;
 	struct feed_search *searches;
 };

@@ -11,6 +11,7 @@
 #include "base/uuid.h"
 #include "config/config.h"
 #include "forward/arena.h"
+#include "forward/certificates.h"
 #include "forward/feed.h"
 #include "forward/hooks.h"
 #include "forward/host.h"
@@ -58,6 +59,8 @@ struct forwarder {
 	uint64_t polls;
 	bool busy; /* there is more to read at once */
 
+	struct certificates certificates; /* of Postal 1.x */
+
 	struct arena page, work, search; /* of a page of events, of a
 					* transaction, of a look-up */
 	uint8_t *text;			 /* FORWARD_TEXT_SIZE: statements */
@@ -97,6 +100,9 @@ int forward_load_aside(struct forwarder *f, struct err *e);
 enum turn forward_replicate(struct forwarder *f);
 /* replicate_links.c */
 enum turn forward_replicate_links(struct forwarder *f);
+
+/* replicate_certificates.c: challenges, certificates and keys */
+enum turn forward_replicate_certificates(struct forwarder *f);
 
 /* main.c: keeps the error for `status` and logs it, repeats as a count. */
 void forward_note_error(

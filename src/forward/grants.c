@@ -29,6 +29,11 @@ const struct grant grants[] = {
     {GRANT_MAIN, "domains", "SELECT", "SELECT id, name FROM ", "",
 	"tracking domains are not known here"},
 
+    {GRANT_POSTAL1, "track_certificates", "SELECT",
+	"SELECT id, domain, certificate, intermediaries, `key`, expires_at,"
+	" verification_path, verification_string FROM ",
+	"", "certificates and challenges of Postal 1.x are not used"},
+
     {GRANT_MESSAGE, "links", "SELECT",
 	"SELECT id, message_id, token, url, timestamp FROM ", "", NULL},
     {GRANT_MESSAGE, "messages", "SELECT",
@@ -130,6 +135,25 @@ quote(struct writer *w, struct span name)
 		writer_u8(w, name.p[i]);
 	}
 	writer_u8(w, '\'');
+}
+
+void
+grant_write_where_there(struct writer *w, const struct grant *g,
+    const char *plain, const char *database, const char *account)
+{
+	char text[2048];
+	struct writer statement = writer_of(text, sizeof(text));
+
+	grant_write(&statement, g, database, account);
+	writer_text(w, "SET @s = IF((SELECT COUNT(*) FROM"
+		       " information_schema.tables WHERE table_schema = ");
+	quote(w, span_of(plain));
+	writer_text(w, " AND table_name = ");
+	quote(w, span_of(g->table));
+	writer_text(w, ") > 0, ");
+	quote(w, writer_span(&statement));
+	writer_text(w, ", 'DO 0');\nPREPARE s FROM @s;\nEXECUTE s;\n"
+		       "DEALLOCATE PREPARE s");
 }
 
 const char *

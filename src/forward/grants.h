@@ -24,6 +24,7 @@
 
 enum grant_place {
 	GRANT_MAIN,    /* Postal's main database */
+	GRANT_POSTAL1, /* the same, of a table that only 1.x has for sure */
 	GRANT_MESSAGE, /* each message database */
 	GRANT_LEDGER,  /* the ledger, on each server */
 };
@@ -63,6 +64,11 @@ enum grant_state grant_test(
  * account: quoted. */
 void grant_write(struct writer *w, const struct grant *g, const char *database,
     const char *account);
+
+/* Appends statements that grant it when the table is there, and else do
+ * nothing. plain: the database's name, not quoted. */
+void grant_write_where_there(struct writer *w, const struct grant *g,
+    const char *plain, const char *database, const char *account);
 
 /* 'user'@'host', quotes and backslashes in them doubled; cut when size is
  * too small. Returns text. */

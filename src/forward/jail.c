@@ -14,6 +14,7 @@
 
 #include "base/array.h"
 #include "base/span.h"
+#include "forward/row_content.h"
 #include "role/jail.h"
 
 /* Log, epoll, signals, store.sock, two databases, and what a look-up opens
@@ -173,7 +174,9 @@ forward_enter_jail(const struct config *c, const struct targets *t,
 	    .refused = report_refused_call,
 	    .files = &files,
 	    .root_fd = -1,
-	    .descriptors = DESCRIPTORS};
+	    .descriptors = DESCRIPTORS,
+	    /* Memory files; there are no others to be written. */
+	    .file_size = ROW_FILE_MAX};
 	int confined;
 
 	*jail = (struct forward_jail){.root = false};

@@ -116,6 +116,7 @@ begin_with_store(struct forwarder *f, struct err *e)
 {
 	f->servers_sent = f->domains_sent = 0;
 	f->servers_at_ms = f->domains_at_ms = 0;
+	f->certificates.challenges_sent = f->certificates.at_ms = 0;
 	f->state_at_ms = 0;
 	f->feed.due = true;
 	return forward_load_aside(f, e);
@@ -216,6 +217,8 @@ next_due(const struct forwarder *f, uint64_t retry_ms)
 		return f->feed_try_ms;
 	if (!main)
 		next = earlier(next, f->main->next_try_ms);
+	else
+		next = earlier(next, f->certificates.at_ms);
 	if (!message)
 		next = earlier(next, f->message->next_try_ms);
 	if (!main || !message)
@@ -231,7 +234,7 @@ next_due(const struct forwarder *f, uint64_t retry_ms)
 static uint64_t
 take_turns(struct forwarder *f)
 {
-	enum turn drain = TURN_IDLE, replica = TURN_IDLE;
+	enum turn drain = TURN_IDLE, replica = TURN_IDLE, certificates;
 	uint64_t retry_ms = 0;
 	bool hosts = connect_hosts(f);
 
@@ -239,6 +242,7 @@ take_turns(struct forwarder *f)
 		return next_due(f, 0);
 	say_state(f);
 	forward_search(f);
+	certificates = forward_replicate_certificates(f);
 	if (hosts) {
 		drain = forward_drain(f);
 		if (drain == TURN_MORE)
@@ -247,7 +251,10 @@ take_turns(struct forwarder *f)
 		retry_ms = forward_retry_aside(f);
 	}
 	feed_await_events(&f->feed);
-	if (drain == TURN_MORE || replica == TURN_MORE)
+	if (drain == TURN_MORE || replica == TURN_MORE ||
+	    certificates == TURN_MORE ||
+	    (f->feed.challenges_due && certificates == TURN_IDLE &&
+		sql_is_open(&f->main->sql)))
 		return 0;
 	return next_due(f, retry_ms);
 }
@@ -280,6 +287,8 @@ read_again(struct forwarder *f)
 	f->servers_sent = f->domains_sent = 0;
 	f->servers_at_ms = f->domains_at_ms = f->links_at_ms = 0;
 	f->replicate_try_ms = f->drain_try_ms = 0;
+	f->certificates.challenges_sent = f->certificates.at_ms = 0;
+	f->certificates.told = 0;
 	hooks_forget(&f->hooks);
 	ledger_forget(f);
 	for (size_t i = 0; i < f->servers.n; i++) {
@@ -365,6 +374,8 @@ get_memory(struct forwarder *f, struct err *e)
 	f->rows = malloc(IPC_RECORD_MAX);
 	if (f->text == NULL || f->rows == NULL)
 		return err_errno(e, "no memory");
+	if (row_sender_init(&f->certificates.sender, e) != 0)
+		return -1;
 	return feed_open(&f->feed, e);
 }
 
@@ -455,6 +466,8 @@ clear(struct process *p)
 	arena_clear(&f->page);
 	arena_clear(&f->work);
 	arena_clear(&f->search);
+	row_sender_clear(&f->certificates.sender);
+	free(f->certificates.list);
 	free(f->feed.buffer);
 	free(f->feed.scratch);
 	free(f->feed.searches);
@@ -485,6 +498,7 @@ forward_run(const char *path)
 		return EX_OSERR;
 	}
 	p->signals_fd = p->notify.fd = p->forwarder.feed.channel.fd = -1;
+	p->forwarder.certificates.sender.channel.fd = -1;
 	notify_open(&p->notify);
 	if (monitor_load_config(path, &p->config) != 0) {
 		log_err("not started: the configuration has errors");

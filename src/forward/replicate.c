@@ -3,77 +3,16 @@
  *
  * Runs in the forwarder. Read every few seconds, sent when they changed.
  */
-#include "forward/forwarder.h"
+#include "forward/parts.h"
 
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 
 #define SERVERS_EVERY_MS 5000
 #define DOMAINS_EVERY_MS 30000
 /* Characters of a token that is not ASCII. */
 #define FOLDED_MAX (SQL_COLUMNS_MAX - 1)
-/* Room for the message's own fields in front of its rows. */
-#define ROWS_SIZE (IPC_RECORD_MAX - 16)
-
-static const struct hash_key change_key = {3, 4};
-
-/* Rows on their way to the store, in as many messages as they need. Built
- * twice: the first time only to see whether anything changed. */
-struct parts {
-	struct forwarder *f;
-	enum ipc_type type;
-	const struct ipc_record *record;
-	bool send;
-	struct writer rows;
-	uint16_t count;
-	uint8_t flags;
-	uint64_t hash;
-};
-
-static int
-end_part(struct parts *p, uint8_t flags, struct err *e)
-{
-	/* Both messages have this shape; a unit test says so. */
-	struct ipc_known_servers body = {.flags = (uint8_t)(p->flags | flags),
-	    .rows = {p->count, writer_span(&p->rows)}};
-	uint64_t part = hash_bytes(&change_key, writer_span(&p->rows));
-
-	p->hash = p->hash * UINT64_C(0x9e3779b97f4a7c15) + part + 1;
-	p->flags = 0;
-	p->count = 0;
-	p->rows.len = 0;
-	return p->send ? feed_tell(&p->f->feed, p->type, &body, NULL, e) : 0;
-}
-
-static int
-put(struct parts *p, const void *row, struct err *e)
-{
-	if (ipc_put(&p->rows, p->record, row) != 0) {
-		if (end_part(p, 0, e) != 0)
-			return -1;
-		/* A row that no record takes is none that a visitor asks
-		 * for. */
-		if (ipc_put(&p->rows, p->record, row) != 0)
-			return 0;
-	}
-	p->count++;
-	return 0;
-}
-
-static struct parts
-parts_of(struct forwarder *f, enum ipc_type type,
-    const struct ipc_record *record, bool send)
-{
-	return (struct parts){.f = f,
-	    .type = type,
-	    .record = record,
-	    .send = send,
-	    .rows = writer_of(f->rows, ROWS_SIZE),
-	    .flags = IPC_SERVERS_FIRST};
-}
-
 /* --- servers ----------------------------------------------------------- */
 
 static struct sql_statement *
@@ -204,10 +143,10 @@ put_servers(struct parts *p, struct err *e)
 		    server->id, {server->token, server->token_len}};
 
 		if (server->present && server->token_len > 0 &&
-		    put(p, &row, e) != 0)
+		    parts_put(p, &row, e) != 0)
 			return -1;
 	}
-	return end_part(p, IPC_SERVERS_LAST, e);
+	return parts_end(p, e);
 }
 
 static int
@@ -260,12 +199,12 @@ put_domains(struct parts *p, struct err *e)
 		(void)sql_cell_int64(&s->cells[3], &ssl);
 		row = (struct ipc_domain_row){
 		    (uint32_t)server_id, ok != 0, ssl != 0, s->cells[1].text};
-		if (put(p, &row, e) != 0)
+		if (parts_put(p, &row, e) != 0)
 			return -1;
 	}
 	if (got != 0)
 		return -1;
-	return end_part(p, IPC_SERVERS_LAST, e);
+	return parts_end(p, e);
 }
 
 static int

@@ -127,6 +127,7 @@ struct sql_statement {
 	struct sql_cell *cells;		  /* n_columns */
 	bool has_rows;			  /* a result is held */
 	bool rebind; /* a buffer has moved since it was bound */
+	bool secret; /* buffers are wiped before they are freed */
 };
 
 /*
@@ -136,6 +137,9 @@ struct sql_statement {
  */
 int sql_prepare(
     struct sql *c, struct span text, struct sql_statement *s, struct err *e);
+
+/* What it fetches from now on is wiped before its memory is given back. */
+void sql_keep_secret(struct sql_statement *s);
 
 /*
  * Executes with n values, which have to be as many as the text has `?`, and

@@ -166,6 +166,12 @@ sql_prepare(
 	return take_memory(s, e);
 }
 
+void
+sql_keep_secret(struct sql_statement *s)
+{
+	s->secret = true;
+}
+
 /* --- executing --------------------------------------------------------- */
 
 static int
@@ -216,6 +222,15 @@ sql_execute(struct sql_statement *s, const struct sql_value *values, size_t n,
 
 /* --- rows -------------------------------------------------------------- */
 
+static void
+free_buffer(const struct sql_statement *s, MYSQL_BIND *b)
+{
+	if (s->secret && b->buffer != NULL)
+		explicit_bzero(b->buffer, b->buffer_length);
+	free(b->buffer);
+	b->buffer = NULL;
+}
+
 /* Grows the buffer of a column to the value's length and fetches it again. */
 static int
 fetch_long(struct sql_statement *s, size_t i, struct err *e)
@@ -232,11 +247,12 @@ fetch_long(struct sql_statement *s, size_t i, struct err *e)
 	}
 	while (size < s->state[i].length)
 		size *= 2;
-	larger = realloc(b->buffer, size);
+	larger = malloc(size);
 	if (larger == NULL) {
 		(void)err_set(e, "no memory for a value of %zu bytes", size);
 		return sql_fail_here(s->connection, SQL_OTHER);
 	}
+	free_buffer(s, b);
 	b->buffer = larger;
 	b->buffer_length = size;
 	s->rebind = true;
@@ -323,7 +339,7 @@ sql_statement_clear(struct sql_statement *s)
 		(void)s->connection->library->call.mysql_stmt_close(s->handle);
 	if (s->columns != NULL)
 		for (size_t i = 0; i < s->n_columns; i++)
-			free(s->columns[i].buffer);
+			free_buffer(s, &s->columns[i]);
 	free(s->parameters);
 	free(s->columns);
 	free(s->state);

@@ -214,6 +214,9 @@ union any_row {
 	struct ipc_known_link_row known_link_row;
 	struct ipc_commit_row commit_row;
 	struct ipc_pair_state_row pair_state_row;
+	struct ipc_certificate_row certificate_row;
+	struct ipc_wanted_row wanted_row;
+	struct ipc_challenge_row challenge_row;
 };
 
 static void
@@ -266,6 +269,7 @@ ipc_breach_text(unsigned int breach)
 	    [IPC_BREACH_DESCRIPTORS] = "the wrong number of descriptors",
 	    [IPC_BREACH_ORDER] = "a message out of order",
 	    [IPC_BREACH_FLOOD] = "more than it may have under way",
+	    [IPC_BREACH_UNSEALED] = "a descriptor of no sealed memory file",
 	};
 
 	if (breach >= ARRAY_LENGTH(texts) || texts[breach] == NULL)

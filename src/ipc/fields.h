@@ -74,5 +74,12 @@ extern const struct ipc_record ipc_lines_lost_body;
 extern const struct ipc_record ipc_certificate_states_body;
 extern const struct ipc_record ipc_certificates_get_body;
 extern const struct ipc_record ipc_certificates_body;
+extern const struct ipc_record ipc_certificate_rows_body;
+extern const struct ipc_record ipc_rows_wanted_body;
+extern const struct ipc_record ipc_row_chain_body;
+extern const struct ipc_record ipc_row_key_body;
+extern const struct ipc_record ipc_row_taken_body;
+extern const struct ipc_record ipc_known_challenges_body;
+extern const struct ipc_record ipc_challenges_due_body;
 
 #endif

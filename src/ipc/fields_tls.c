@@ -63,8 +63,8 @@ const struct ipc_record ipc_pair_drop_body = {pair_drop_fields,
 static const struct ipc_field certificate_fields[] = {
     {"pair", IPC_U32, offsetof(struct ipc_certificate, pair), 1, UINT32_MAX,
 	NULL},
-    {"is_default", IPC_U8, offsetof(struct ipc_certificate, is_default), 0, 1,
-	NULL},
+    {"kind", IPC_U8, offsetof(struct ipc_certificate, kind),
+	IPC_CERTIFICATE_NAMED, IPC_CERTIFICATE_OF_ROW, NULL},
     {"name", IPC_SPAN8, offsetof(struct ipc_certificate, name), 1, 255, NULL},
 };
 const struct ipc_record ipc_certificate_body = {certificate_fields,

@@ -140,6 +140,20 @@ static const struct ipc_message messages[] = {
 	3, 258, 0, &ipc_certificates_get_body},
     {IPC_CERTIFICATES, "CERTIFICATES", IPC_STORE, IPC_TOOL | IPC_ADMIN, 4,
 	IPC_RECORD_MAX, 0, &ipc_certificates_body},
+    {IPC_CERTIFICATE_ROWS, "CERTIFICATE_ROWS", IPC_FORWARDER, IPC_MONITOR, 5,
+	IPC_RECORD_MAX, 0, &ipc_certificate_rows_body},
+    {IPC_ROWS_WANTED, "ROWS_WANTED", IPC_MONITOR, IPC_FORWARDER, 4, 4004, 0,
+	&ipc_rows_wanted_body},
+    {IPC_ROW_CHAIN, "ROW_CHAIN", IPC_FORWARDER, IPC_MONITOR, 36, 271, 1,
+	&ipc_row_chain_body},
+    {IPC_ROW_KEY, "ROW_KEY", IPC_FORWARDER, IPC_MONITOR, 2, 2, 1,
+	&ipc_row_key_body},
+    {IPC_ROW_TAKEN, "ROW_TAKEN", IPC_MONITOR, IPC_FORWARDER, 3, 3, 0,
+	&ipc_row_taken_body},
+    {IPC_KNOWN_CHALLENGES, "KNOWN_CHALLENGES", IPC_FORWARDER, IPC_STORE, 5,
+	IPC_RECORD_MAX, 0, &ipc_known_challenges_body},
+    {IPC_CHALLENGES_DUE, "CHALLENGES_DUE", IPC_STORE, IPC_FORWARDER, 2, 2, 0,
+	&ipc_challenges_due_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

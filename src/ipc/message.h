@@ -95,6 +95,13 @@ enum ipc_type {
 	IPC_CERTIFICATE_STATES,
 	IPC_CERTIFICATES_GET,
 	IPC_CERTIFICATES,
+	IPC_CERTIFICATE_ROWS,
+	IPC_ROWS_WANTED,
+	IPC_ROW_CHAIN,
+	IPC_ROW_KEY,
+	IPC_ROW_TAKEN,
+	IPC_KNOWN_CHALLENGES,
+	IPC_CHALLENGES_DUE,
 	IPC_TYPE_END,
 };
 
@@ -224,6 +231,7 @@ enum ipc_breach {
 	IPC_BREACH_DESCRIPTORS, /* too many or too few */
 	IPC_BREACH_ORDER,	/* not now */
 	IPC_BREACH_FLOOD,	/* more under way than the rules allow */
+	IPC_BREACH_UNSEALED,	/* a descriptor of no sealed memory file */
 	IPC_BREACH_END,
 };
 
@@ -291,6 +299,7 @@ struct ipc_event {
 #include "ipc/message_admin.h"
 #include "ipc/message_tool.h"
 #include "ipc/message_log.h"
+#include "ipc/message_rows.h"
 
 /* a web worker to the store; one under way at a time. */
 struct ipc_events {
@@ -385,19 +394,6 @@ struct ipc_status {
 	uint32_t rates_ms;
 	struct ipc_list rates;	   /* struct ipc_counter_row */
 	struct ipc_list listeners; /* struct ipc_listener_row */
-};
-
-/* `link add`; an empty token: the store makes one. */
-struct ipc_link_add {
-	struct span server;
-	struct span token;
-	struct span url;
-};
-
-struct ipc_link_added {
-	uint64_t link_id;
-	struct span server; /* as stored; the first spelling stays */
-	struct span token;
 };
 
 struct ipc_events_get {
@@ -496,6 +492,13 @@ union ipc_body {
 	struct ipc_certificate_states certificate_states;
 	struct ipc_certificates_get certificates_get;
 	struct ipc_certificates certificates;
+	struct ipc_certificate_rows certificate_rows;
+	struct ipc_rows_wanted rows_wanted;
+	struct ipc_row_chain row_chain;
+	struct ipc_row_key row_key;
+	struct ipc_row_taken row_taken;
+	struct ipc_known_challenges known_challenges;
+	struct ipc_challenges_due challenges_due;
 };
 
 enum ipc_field_kind {

@@ -65,11 +65,19 @@ struct ipc_pair_drop {
 	uint32_t pair;
 };
 
+enum ipc_certificate_kind {
+	IPC_CERTIFICATE_NAMED,	 /* for all names in it, and that of its
+				  * directory */
+	IPC_CERTIFICATE_DEFAULT, /* and for names that are unknown */
+	IPC_CERTIFICATE_OF_ROW,	 /* of Postal's table: for its domain, when no
+				  * other pair is */
+};
+
 /* monitor to web, with the chain (PEM): a pair that keepers can sign with. */
 struct ipc_certificate {
 	uint32_t pair;
-	uint8_t is_default;
-	struct span name; /* of its directory */
+	uint8_t kind;	  /* enum ipc_certificate_kind */
+	struct span name; /* of its directory, or the row's domain */
 };
 
 /* monitor to web: from now on serve exactly the pairs that were sent and not

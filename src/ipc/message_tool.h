@@ -56,4 +56,17 @@ struct ipc_selftest_state {
 	struct ipc_list rows; /* the open, then the click */
 };
 
+/* `link add`; an empty token: the store makes one. */
+struct ipc_link_add {
+	struct span server;
+	struct span token;
+	struct span url;
+};
+
+struct ipc_link_added {
+	uint64_t link_id;
+	struct span server; /* as stored; the first spelling stays */
+	struct span token;
+};
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/loop.h"
+#include "monitor/handover.h"
 #include "monitor/listen.h"
 #include "monitor/notify.h"
 #include "monitor/pairs.h"
@@ -77,6 +78,7 @@ struct monitor {
 	int sessions_fd; /* TLS sessions; of all web workers, for ever */
 	uint64_t sessions_key[2];
 	struct pairs pairs;
+	struct handover handover;
 	unsigned int generation;
 	unsigned int workers;
 	bool reloading; /* new workers are not all ready yet */

@@ -374,7 +374,8 @@ open_everything(struct monitor *m, struct err *e)
 	    place_open_spool(
 		c->spool.directory, &m->users.store, &m->spool_fd, e) != 0 ||
 	    place_open_socket(c->spool.socket, &m->socket_fd, e) != 0 ||
-	    place_open_empty(c->spool.socket, &m->empty_fd, e) != 0)
+	    place_open_empty(c->spool.socket, &m->empty_fd, e) != 0 ||
+	    handover_open(m, e) != 0)
 		return -1;
 	return place_open_challenges(
 	    c->https.acme_challenges, m->spool_fd, &m->challenges_fd, e);
@@ -429,6 +430,7 @@ clear(struct monitor *m)
 	if (m->socket_fd >= 0)
 		(void)unlink(m->config.spool.socket);
 	listeners_clear(&m->listeners);
+	handover_close(m);
 	pairs_clear(&m->pairs);
 	notify_close(&m->notify);
 	fd_close(&m->signals.fd);
@@ -474,6 +476,8 @@ monitor_run(const char *path)
 	m->self_fd = m->spool_fd = m->socket_fd = m->empty_fd = -1;
 	m->challenges_fd = m->access_fd = -1;
 	m->shared_fd = m->sessions_fd = m->signals.fd = m->loop.epoll_fd = -1;
+	m->handover.listener.fd = m->handover.peer.fd = -1;
+	m->handover.channel.fd = m->handover.half_fd = -1;
 	if (listeners_inherit(&m->listeners, &e) != 0) {
 		log_err("not started: %s", e.text);
 		free(m);

@@ -54,6 +54,39 @@ pairs_count(const struct pairs *p, enum pair_state state)
 	return n;
 }
 
+static bool
+is_of_row(const struct pair *pair)
+{
+	return strncmp(pair->name, PAIRS_OF_ROWS, strlen(PAIRS_OF_ROWS)) == 0;
+}
+
+size_t
+pairs_count_of_rows(const struct pairs *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += is_of_row(&p->list[i]);
+	return n;
+}
+
+/* As others see it: a directory's name, or a row's domain. */
+static struct span
+plain_name(const struct pair *pair)
+{
+	return span_of(
+	    pair->name + (is_of_row(pair) ? strlen(PAIRS_OF_ROWS) : 0));
+}
+
+static uint8_t
+kind_of(const struct pair *pair)
+{
+	if (is_of_row(pair))
+		return IPC_CERTIFICATE_OF_ROW;
+	return strcmp(pair->name, "default") == 0 ? IPC_CERTIFICATE_DEFAULT
+						  : IPC_CERTIFICATE_NAMED;
+}
+
 static void
 remove_pair(struct pairs *p, struct pair *pair)
 {
@@ -150,8 +183,8 @@ tell_worker(struct child *c)
 	struct pair *pair;
 
 	while ((pair = next_served(p, c->pairs.sent)) != NULL) {
-		struct ipc_certificate body = {pair->id,
-		    strcmp(pair->name, "default") == 0, span_of(pair->name)};
+		struct ipc_certificate body = {
+		    pair->id, kind_of(pair), plain_name(pair)};
 
 		if (!pairs_has_room(c))
 			return;
@@ -243,7 +276,7 @@ feed_keeper(struct child *c)
 		return;
 	pair = next_for_keeper(&m->pairs, c->pairs.sent);
 	if (pair != NULL) {
-		struct ipc_pair_chain chain = {pair->id, span_of(pair->name)};
+		struct ipc_pair_chain chain = {pair->id, plain_name(pair)};
 		struct ipc_pair_key key = {pair->id};
 
 		if (!pairs_has_room(c))

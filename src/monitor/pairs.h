@@ -105,6 +105,17 @@ uint64_t pairs_due(struct monitor *m);
 /* HTTPS is off, or the end. */
 void pairs_clear(struct pairs *p);
 
+/* handover.c: pairs of Postal's table. Their names begin with what no name of
+ * a directory holds; so both may have a pair for the same domain, and the web
+ * workers choose. */
+#define PAIRS_OF_ROWS "track_certificates/" /* IPC_ROW_NAME_MAX fits behind */
+/* A new pair, for the keepers. Takes both descriptors. */
+void pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd);
+/* It is gone from where it came from. */
+void pairs_withdraw(struct monitor *m, const char *name);
+/* Of Postal's table, in any state. */
+size_t pairs_count_of_rows(const struct pairs *p);
+
 /* pairs_state.c: what the store is told */
 
 /* Something about a pair is another than before. */

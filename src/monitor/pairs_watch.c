@@ -23,10 +23,9 @@
 
 /* --- the directory ----------------------------------------------------- */
 
-static void
-on_changed(void *owner, const char *name, int chain_fd, int key_fd)
+void
+pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 {
-	struct monitor *m = owner;
 	struct pairs *p = &m->pairs;
 	struct pair pair = {.id = p->last_id + 1,
 	    .name = strdup(name),
@@ -50,15 +49,20 @@ on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 }
 
 static void
+on_changed(void *owner, const char *name, int chain_fd, int key_fd)
+{
+	pairs_offer(owner, name, chain_fd, key_fd);
+}
+
+static void
 on_unreadable(void *owner, const char *name, const struct err *e)
 {
 	pairs_say_refused(owner, name, e->text, NULL);
 }
 
-static void
-on_gone(void *owner, const char *name)
+void
+pairs_withdraw(struct monitor *m, const char *name)
 {
-	struct monitor *m = owner;
 	struct pair *pair;
 	char text[PAIRS_SHOWN];
 
@@ -70,6 +74,12 @@ on_gone(void *owner, const char *name)
 	if (pair != NULL)
 		pairs_retire(m, pair);
 	pairs_states_refuse(&m->pairs, name, NULL, NULL);
+}
+
+static void
+on_gone(void *owner, const char *name)
+{
+	pairs_withdraw(owner, name);
 }
 
 static void
@@ -224,7 +234,7 @@ pairs_due(struct monitor *m)
 		look(m);
 	pairs_promote(m);
 	if (p->dirty_at_ms != 0 &&
-	    (pairs_count(p, PAIR_OFFERED) == 0 ||
+	    ((pairs_count(p, PAIR_OFFERED) == 0 && !handover_goes_on(m, now)) ||
 		now >= p->dirty_at_ms + PUBLISH_WITHIN_MS))
 		pairs_publish(m);
 	next = drop_what_is_due(m, now);

@@ -137,6 +137,7 @@ monitor_set_keepers(struct monitor *m, struct err *e)
 			return err_set(e, "too many keepers");
 		child_start(c);
 	}
+	handover_https(m, wanted > 0);
 	if (wanted > 0)
 		pairs_look_now(m);
 	else

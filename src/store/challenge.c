@@ -1,9 +1,10 @@
 /*
- * challenge.c - ACME challenges, from the directory that a client writes
+ * challenge.c - ACME challenges, from the directory that a client writes, or
+ * from Postal's table
  *
  * Runs in the store, which has the directory as a descriptor. The name of the
  * file is the token: of characters that no path is made of, asked for by
- * strangers. Source: RFC 8555, section 8.3.
+ * strangers. What is not there is looked for in the replica. Source: RFC 8555, section 8.3.
  */
 #include "store/internal.h"
 
@@ -18,8 +19,8 @@
 
 /* Security: again, because the worker may be hijacked. An empty one is a
  * question too. */
-static bool
-is_token(struct span token)
+bool
+challenge_is_token(struct span token)
 {
 	for (size_t i = 0; i < token.len; i++) {
 		uint8_t c = ascii_lower(token.p[i]);
@@ -102,23 +103,85 @@ read_challenge(
 	return (struct span){text, (size_t)len};
 }
 
+/* --- answers ----------------------------------------------------------- */
+
+static void
+send(struct worker *w, uint64_t ask, enum ipc_challenge_status status,
+    struct span text)
+{
+	struct ipc_challenged answer = {ask, (uint8_t)status, text};
+
+	/* No room: the worker asks no more than it has connections, and a
+	 * visitor that is not answered in time is told to try again. */
+	(void)ipc_send(
+	    &w->channel, w->store->scratch, IPC_CHALLENGED, &answer, -1);
+}
+
+/* Lent until replica_end_challenge. */
+static struct span
+find_in_replica(struct store *s, struct span token)
+{
+	if (s->settings.mode != IPC_MODE_MYSQL || token.len == 0)
+		return (struct span){NULL, 0};
+	return replica_find_challenge(&s->links, token);
+}
+
+bool
+challenge_is_known(struct store *s, struct span token)
+{
+	bool known = find_in_replica(s, token).len > 0;
+
+	replica_end_challenge(&s->links);
+	return known;
+}
+
+/* False: it is not known. */
+static bool
+answer_from_replica(struct worker *w, const struct ipc_challenge *challenge)
+{
+	struct store *s = w->store;
+	struct span text = find_in_replica(s, challenge->token);
+	bool known = text.len > 0 && text.len <= IPC_CHALLENGE_TEXT_MAX;
+
+	if (known)
+		send(w, challenge->ask, IPC_CHALLENGE_FOUND, text);
+	replica_end_challenge(&s->links);
+	return known;
+}
+
+/* Whether challenges are answered at all. */
+static enum ipc_challenge_status
+status_of_none(struct store *s)
+{
+	if (s->challenges_fd >= 0 || (s->settings.mode == IPC_MODE_MYSQL &&
+					 replica_has_challenges(&s->links)))
+		return IPC_CHALLENGE_NONE;
+	return IPC_CHALLENGE_OFF;
+}
+
+void
+challenge_answer_known(struct worker *w, const struct ipc_challenge *challenge)
+{
+	if (!answer_from_replica(w, challenge))
+		send(w, challenge->ask, status_of_none(w->store),
+		    (struct span){NULL, 0});
+}
+
 unsigned int
 challenge_answer(struct worker *w, const struct ipc_challenge *challenge)
 {
 	struct store *s = w->store;
-	struct ipc_challenged answer = {
-	    .ask = challenge->ask, .status = IPC_CHALLENGE_OFF};
 	uint8_t text[IPC_CHALLENGE_TEXT_MAX];
+	struct span found = {NULL, 0};
 
-	if (!is_token(challenge->token))
+	if (!challenge_is_token(challenge->token))
 		return IPC_BREACH_FORM;
-	if (s->challenges_fd >= 0) {
-		answer.text = read_challenge(s, challenge->token, text);
-		answer.status = answer.text.len > 0 ? IPC_CHALLENGE_FOUND
-						    : IPC_CHALLENGE_NONE;
-	}
-	/* No room: the worker asks no more than it has connections, and a
-	 * visitor that is not answered in time is told to try again. */
-	(void)ipc_send(&w->channel, s->scratch, IPC_CHALLENGED, &answer, -1);
+	if (s->challenges_fd >= 0)
+		found = read_challenge(s, challenge->token, text);
+	if (found.len > 0)
+		send(w, challenge->ask, IPC_CHALLENGE_FOUND, found);
+	else if (!answer_from_replica(w, challenge) &&
+		 (challenge->token.len == 0 || !challenges_wait(w, challenge)))
+		send(w, challenge->ask, status_of_none(s), found);
 	return 0;
 }

@@ -125,7 +125,7 @@ check_version(
 		    "it was written by a development version (schema %d); "
 		    "move it away and start again",
 		    (int)version);
-		return DATABASE_FAILED;
+		return schema->is_copy ? DATABASE_DAMAGED : DATABASE_FAILED;
 	}
 	r = database_run(d, "create", "BEGIN IMMEDIATE", e);
 	if (r == DATABASE_OK)

@@ -26,6 +26,7 @@ struct database {
 struct database_schema {
 	const char *name; /* of the file, below the working directory */
 	int version;	  /* user_version; a higher one is refused */
+	bool is_copy;	  /* an older one is damaged: it is made again */
 	const char *create;
 	const char *synchronous; /* "FULL" */
 };

@@ -47,6 +47,7 @@ forwarder_end(struct store *s, const char *reason)
 	f->waits = false;
 	f->state = (struct ipc_forwarder_state){.connected = 0};
 	known_forget_parts(s);
+	challenges_forget(s);
 	lookups_give_up(s);
 }
 
@@ -133,6 +134,22 @@ on_known_domains(struct store *s, const union ipc_body *body)
 }
 
 static unsigned int
+on_known_challenges(struct store *s, const union ipc_body *body)
+{
+	const struct ipc_known_challenges *part = &body->known_challenges;
+	enum database_result r;
+	struct err e = {0};
+	unsigned int breach = known_take_challenges(s, part, &r, &e);
+
+	if (breach != 0)
+		return breach;
+	answer_written(s, r, part->rows.count, &e);
+	if ((part->flags & IPC_SERVERS_LAST) != 0)
+		challenges_were_read(s);
+	return 0;
+}
+
+static unsigned int
 on_known_links(struct store *s, const union ipc_body *body)
 {
 	const struct ipc_known_links *links = &body->known_links;
@@ -188,6 +205,21 @@ forwarder_search(struct store *s, const struct ipc_search *search)
 	return sent == IPC_OK;
 }
 
+bool
+forwarder_ask_challenges(struct store *s)
+{
+	struct ipc_challenges_due body = {0};
+	enum ipc_result sent;
+
+	if (!forwarder_can_search(s))
+		return false;
+	sent = ipc_send(
+	    &s->forwarder.channel, s->scratch, IPC_CHALLENGES_DUE, &body, -1);
+	if (sent == IPC_CLOSED)
+		forwarder_end(s, NULL);
+	return sent == IPC_OK;
+}
+
 static unsigned int
 on_searched(struct store *s, const union ipc_body *body)
 {
@@ -220,6 +252,7 @@ static const struct {
     {IPC_NEW_NODE, drain_new_node},
     {IPC_KNOWN_SERVERS, on_known_servers},
     {IPC_KNOWN_DOMAINS, on_known_domains},
+    {IPC_KNOWN_CHALLENGES, on_known_challenges},
     {IPC_REPLICA_GET, on_replica_get},
     {IPC_KNOWN_LINKS, on_known_links},
     {IPC_SEARCHED, on_searched},

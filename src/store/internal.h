@@ -23,6 +23,7 @@
 #define ADMINS_MAX 4
 #define ROLES_BYTES 32768
 #define LISTENERS_BYTES (IPC_LISTENERS_MAX * 20)
+#define CHALLENGES_WAITING 64
 /* Tokens of the servers of one batch; what does not fit is not noted. */
 #define BATCH_NAMES_SIZE 8192
 
@@ -124,6 +125,30 @@ struct selftest {
 	uint8_t reason[IPC_REASON_MAX];
 };
 
+/* One who asked for a challenge that is not known. */
+struct challenge_wait {
+	uint16_t worker;
+	uint64_t instance;
+	uint64_t ask;
+	uint64_t since_ms;
+	uint8_t len;
+	uint8_t token[IPC_CHALLENGE_TOKEN_MAX];
+};
+
+/* Challenges of Postal 1.x. */
+struct challenges {
+	/* Parts of KNOWN_CHALLENGES: records of struct ipc_challenge_row. */
+	uint8_t *bytes;
+	size_t len, n;
+	bool begun;
+	bool table;	     /* Postal has one, says this forwarder */
+	uint64_t saved_hash; /* of those in the replica; 0: save again */
+	bool asked;	     /* the forwarder was told to read it now */
+	uint64_t asked_at_ms, next_ask_ms;
+	size_t n_waits;
+	struct challenge_wait waits[CHALLENGES_WAITING];
+};
+
 struct store {
 	struct role role;
 	struct loop loop;
@@ -143,6 +168,7 @@ struct store {
 	bool servers_unsaved; /* the replica does not have all of it */
 	uint64_t lenient_until_ms;
 	struct known_parts parts;
+	struct challenges challenges;
 	uint64_t domains_hash; /* of those that are saved */
 	struct searches searches;
 	uint64_t n_searches, n_searches_limited;
@@ -253,6 +279,29 @@ void lookups_due(struct store *s);
 unsigned int challenge_answer(
     struct worker *w, const struct ipc_challenge *challenge);
 
+/* Answers it with what is known by now. */
+void challenge_answer_known(
+    struct worker *w, const struct ipc_challenge *challenge);
+/* Characters of base64url. */
+bool challenge_is_token(struct span token);
+/* The replica has it. */
+bool challenge_is_known(struct store *s, struct span token);
+
+/* known_challenges.c */
+
+/* As known_take_servers. */
+unsigned int known_take_challenges(struct store *s,
+    const struct ipc_known_challenges *part, enum database_result *r,
+    struct err *e);
+/* True: it is answered when Postal's table has been read again. */
+bool challenges_wait(struct worker *w, const struct ipc_challenge *challenge);
+/* The last part came and is saved. */
+void challenges_were_read(struct store *s);
+/* Answers those who waited long enough. */
+void challenges_due(struct store *s);
+/* The forwarder is gone. */
+void challenges_forget(struct store *s);
+
 /* forwarder.c */
 
 /* Takes its channel over, after HELLO. Owner: the forwarder, of fd. */
@@ -266,6 +315,8 @@ void forwarder_end(struct store *s, const char *reason);
 bool forwarder_can_search(const struct store *s);
 /* False: it cannot be asked now. */
 bool forwarder_search(struct store *s, const struct ipc_search *search);
+/* Has it read the challenges now; false: it cannot be asked. */
+bool forwarder_ask_challenges(struct store *s);
 /* Answers; one that it does not read ends it. */
 void forwarder_answer(struct store *s, enum ipc_type type, const void *body);
 void forwarder_done(struct store *s, uint64_t n);

@@ -126,7 +126,7 @@ known_load(struct store *s)
 			s->servers[i].progress =
 			    (struct ipc_replica_row){.server_id = 0};
 		s->servers_unsaved = true;
-		s->domains_hash = 0;
+		s->domains_hash = s->challenges.saved_hash = 0;
 		return;
 	}
 	s->n_servers = 0;

@@ -23,7 +23,8 @@ static const struct database_schema standalone = {
  * is read from Postal again. */
 static const struct database_schema replica = {
     .name = "replica.db",
-    .version = 1,
+    .version = 2,
+    .is_copy = true,
     .synchronous = "NORMAL",
     .create = "CREATE TABLE server (id INTEGER PRIMARY KEY,"
 	      " token TEXT NOT NULL, gone INTEGER NOT NULL);"
@@ -38,6 +39,9 @@ static const struct database_schema replica = {
 	      " name TEXT NOT NULL, dns_ok INTEGER NOT NULL,"
 	      " ssl INTEGER NOT NULL);"
 	      "CREATE INDEX domain_name ON domain (name COLLATE NOCASE);"
+	      "CREATE TABLE challenge (id INTEGER PRIMARY KEY,"
+	      " token TEXT NOT NULL COLLATE NOCASE, text BLOB NOT NULL);"
+	      "CREATE INDEX challenge_token ON challenge (token);"
 	      "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1),"
 	      " servers_known INTEGER NOT NULL, links INTEGER NOT NULL,"
 	      " domains INTEGER NOT NULL);"
@@ -87,6 +91,12 @@ static const char *const replica_texts[LINKS_STATEMENTS] = {
 			  " ORDER BY name, server_id",
     [LINKS_HAS_DOMAIN] =
 	"SELECT 1 FROM domain WHERE name = ? COLLATE NOCASE LIMIT 1",
+    [LINKS_CLEAR_CHALLENGES] = "DELETE FROM challenge",
+    [LINKS_PUT_CHALLENGE] = "INSERT INTO challenge (token, text) VALUES (?, ?)",
+    /* Postal compares without case; an exact one is meant rather. */
+    [LINKS_FIND_CHALLENGE] = "SELECT text FROM challenge WHERE token = ?1"
+			     " ORDER BY token = ?1 COLLATE BINARY DESC, id",
+    [LINKS_ANY_CHALLENGE] = "SELECT 1 FROM challenge LIMIT 1",
     [LINKS_SAVE_META] = "UPDATE meta SET servers_known = ?, links = ?,"
 			" domains = ? WHERE id = 1",
     [LINKS_SWEEP] = "SELECT server_id, token, id FROM link"

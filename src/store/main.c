@@ -175,6 +175,7 @@ on_due(void *owner)
 	if (s->loop.now_ms >= s->sweep_at_ms)
 		known_sweep(s);
 	lookups_due(s);
+	challenges_due(s);
 	loop_wake_at(&s->loop, s->tend_at_ms);
 	loop_wake_at(&s->loop, s->sweep_at_ms);
 	if (s->uncommitted > 0)

@@ -229,6 +229,57 @@ replica_has_domain(
 	return r;
 }
 
+/* --- challenges --------------------------------------------------------- */
+
+enum database_result
+replica_clear_challenges(struct links_db *l, struct err *e)
+{
+	return step(l, LINKS_CLEAR_CHALLENGES, "write challenges", e);
+}
+
+enum database_result
+replica_put_challenge(
+    struct links_db *l, const struct ipc_challenge_row *row, struct err *e)
+{
+	sqlite3_stmt *s = l->statements[LINKS_PUT_CHALLENGE];
+
+	(void)database_bind_text(s, 1, row->token);
+	(void)database_bind_blob(s, 2, row->text);
+	return step(l, LINKS_PUT_CHALLENGE, "write challenges", e);
+}
+
+struct span
+replica_find_challenge(struct links_db *l, struct span token)
+{
+	sqlite3_stmt *s = l->statements[LINKS_FIND_CHALLENGE];
+
+	if (!links_is_open(l) || s == NULL)
+		return (struct span){NULL, 0};
+	(void)sqlite3_reset(s);
+	(void)database_bind_text(s, 1, token);
+	if (sqlite3_step(s) != SQLITE_ROW)
+		return (struct span){NULL, 0};
+	return database_column(s, 0);
+}
+
+void
+replica_end_challenge(struct links_db *l)
+{
+	(void)sqlite3_reset(l->statements[LINKS_FIND_CHALLENGE]);
+}
+
+bool
+replica_has_challenges(struct links_db *l)
+{
+	sqlite3_stmt *s = l->statements[LINKS_ANY_CHALLENGE];
+	bool any = false;
+
+	if (links_is_open(l) && s != NULL)
+		any = sqlite3_step(s) == SQLITE_ROW;
+	(void)sqlite3_reset(s);
+	return any;
+}
+
 /* --- sweeping ---------------------------------------------------------- */
 
 static void

@@ -44,6 +44,17 @@ enum database_result replica_each_domain(struct links_db *l,
 enum database_result replica_has_domain(
     struct links_db *l, struct span name, bool *has, struct err *e);
 
+enum database_result replica_clear_challenges(
+    struct links_db *l, struct err *e);
+/* In the order of Postal's table: of two with the same token, the first. */
+enum database_result replica_put_challenge(
+    struct links_db *l, const struct ipc_challenge_row *row, struct err *e);
+/* Without case, an exact one first; empty: there is none. Lent until
+ * replica_end_challenge. */
+struct span replica_find_challenge(struct links_db *l, struct span token);
+void replica_end_challenge(struct links_db *l);
+bool replica_has_challenges(struct links_db *l);
+
 /* A place in the order of the primary key of links; zeroed: before all. */
 struct replica_place {
 	uint32_t server_id;

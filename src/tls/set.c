@@ -138,6 +138,25 @@ find(const struct tls_set *s, struct span name)
 	return r != NULL && r->len != 0 ? &r->entry : NULL;
 }
 
+/* Its own entry, or that of a wildcard. */
+static const struct tls_entry *
+find_covering(const struct tls_set *s, struct span name)
+{
+	uint8_t lower[TLS_NAME_MAX];
+	size_t len = canonical(name, lower);
+	const struct tls_entry *found = find(s, (struct span){lower, len});
+	size_t dot = 0;
+
+	/* "*" takes the place of the first label, however long that is. */
+	while (dot < len && lower[dot] != '.')
+		dot++;
+	if (found == NULL && dot > 0 && dot < len) {
+		lower[dot - 1] = '*';
+		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
+	}
+	return found;
+}
+
 static int
 grow_rows(struct tls_set *s, size_t wanted)
 {
@@ -231,6 +250,19 @@ tls_set_enter(
 }
 
 int
+tls_set_enter_where_none(
+    struct tls_set *s, struct tls_chain *c, struct span name, struct err *e)
+{
+	if (find_covering(s, name) != NULL)
+		return 0;
+	if (grow_rows(s, s->n_rows + 1) != 0 || grow_held(s) != 0)
+		return err_set(e, "no memory");
+	s->held[s->n_held++] = tls_chain_hold(c);
+	enter(s, name, &c->identity);
+	return 0;
+}
+
+int
 tls_set_enter_default(struct tls_set *s, struct tls_chain *c, struct err *e)
 {
 	if (grow_held(s) != 0)
@@ -268,21 +300,9 @@ tls_set_add_default(
 const struct tls_entry *
 tls_set_find(const struct tls_set *s, struct span name)
 {
-	uint8_t lower[TLS_NAME_MAX];
-	size_t len = canonical(name, lower);
-	const struct tls_entry *found = find(s, (struct span){lower, len});
-	size_t dot = 0;
+	const struct tls_entry *found = find_covering(s, name);
 
-	/* "*" takes the place of the first label, however long that is. */
-	while (dot < len && lower[dot] != '.')
-		dot++;
-	if (found == NULL && dot > 0 && dot < len) {
-		lower[dot - 1] = '*';
-		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
-	}
-	if (found == NULL && s->has_fallback)
-		found = &s->fallback;
-	return found;
+	return found == NULL && s->has_fallback ? &s->fallback : found;
 }
 
 size_t

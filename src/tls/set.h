@@ -54,7 +54,15 @@ void tls_chain_release(struct tls_chain *c);
  */
 int tls_set_enter(
     struct tls_set *s, struct tls_chain *c, struct span name, struct err *e);
-/* The same, as the default: for unknown names, and clients without SNI. */
+/*
+ * The same for one name alone, whatever names are in it, and only when the set
+ * has nothing for that name yet but the default; otherwise the chain is not
+ * held.
+ */
+int tls_set_enter_where_none(
+    struct tls_set *s, struct tls_chain *c, struct span name, struct err *e);
+/* The same as tls_set_enter, as the default: for unknown names, and clients
+ * without SNI. */
 int tls_set_enter_default(
     struct tls_set *s, struct tls_chain *c, struct err *e);
 

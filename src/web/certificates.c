@@ -104,7 +104,7 @@ certificates_take(
 		    log_escape(certificate->name, name, sizeof(name)), e.text);
 	} else {
 		row->pair = certificate->pair;
-		row->is_default = certificate->is_default != 0;
+		row->kind = certificate->kind;
 		row->name_len = (uint8_t)certificate->name.len;
 		memcpy(row->name, certificate->name.p, certificate->name.len);
 		w->https.n_certificates++;
@@ -115,10 +115,35 @@ certificates_take(
 static int
 add(struct tls_set *set, const struct certificate *row, struct err *e)
 {
-	if (row->is_default)
+	struct span name = {row->name, row->name_len};
+
+	switch (row->kind) {
+	case IPC_CERTIFICATE_DEFAULT:
 		return tls_set_enter_default(set, row->chain, e);
-	return tls_set_enter(
-	    set, row->chain, (struct span){row->name, row->name_len}, e);
+	case IPC_CERTIFICATE_OF_ROW:
+		return tls_set_enter_where_none(set, row->chain, name, e);
+	default:
+		return tls_set_enter(set, row->chain, name, e);
+	}
+}
+
+/* Those of Postal's table, or all others. */
+static void
+add_all(const struct https *h, struct tls_set *set, bool of_rows)
+{
+	char name[300];
+	struct err e;
+
+	for (size_t i = 0; i < h->n_certificates; i++) {
+		const struct certificate *row = &h->certificates[i];
+		struct span shown = {row->name, row->name_len};
+
+		if ((row->kind == IPC_CERTIFICATE_OF_ROW) != of_rows)
+			continue;
+		if (add(set, row, &e) != 0)
+			log_err("certificate name=%s error=\"%s\"",
+			    log_escape(shown, name, sizeof(name)), e.text);
+	}
 }
 
 void
@@ -126,21 +151,14 @@ certificates_use(struct web *w)
 {
 	struct https *h = &w->https;
 	struct tls_set *set = tls_set_new(&h->key);
-	char name[300];
-	struct err e;
 
 	if (set == NULL) {
 		log_err("certificates error=\"no memory; the old ones stay\"");
 		return;
 	}
-	for (size_t i = 0; i < h->n_certificates; i++) {
-		const struct certificate *row = &h->certificates[i];
-		struct span shown = {row->name, row->name_len};
-
-		if (add(set, row, &e) != 0)
-			log_err("certificate name=%s error=\"%s\"",
-			    log_escape(shown, name, sizeof(name)), e.text);
-	}
+	/* What a person put into the directory comes first. */
+	add_all(h, set, false);
+	add_all(h, set, true);
 	tls_set_release(h->server.set);
 	h->server.set = set;
 	h->known = true;

@@ -104,7 +104,7 @@ struct keeper_link {
 /* A certificate as the monitor sent it; see certificates.c. */
 struct certificate {
 	uint32_t pair;
-	bool is_default;
+	uint8_t kind; /* enum ipc_certificate_kind */
 	uint8_t name_len;
 	uint8_t name[255];
 	struct tls_chain *chain; /* held */

@@ -100,6 +100,18 @@ class Issuer:
         ).decode()
         return leaf + self.intermediate, key
 
+    def row(self, name, kind="2048", also=()):
+        """Columns of track_certificates; an RSA key as Postal writes it."""
+        chain, key = self.issue(name, *also, key=make_key(kind))
+        if kind != "ec":
+            key = openssl("rsa", "-traditional", data=key.encode()).decode()
+            assert "BEGIN RSA PRIVATE KEY" in key
+        return {
+            "certificate": chain.removesuffix(self.intermediate),
+            "intermediaries": self.intermediate,
+            "key": key,
+        }
+
 
 class Directory:
     """[https] certificates: a directory for each pair."""

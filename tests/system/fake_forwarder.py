@@ -3,6 +3,7 @@
 It shares no code with the store, so that both have to agree on the bytes.
 """
 
+import fcntl
 import os
 import socket
 import struct
@@ -18,7 +19,9 @@ TYPES = (
     "CHALLENGED DOMAINS_GET DOMAINS ADMIN_SETTINGS COMMITS_GET COMMITS "
     "PERMISSION_GET PERMISSION CLIENTS_GET CLIENTS SELFTEST SELFTEST_STATE "
     "LOGGER_SETTINGS LINES LINES_LOST "
-    "CERTIFICATE_STATES CERTIFICATES_GET CERTIFICATES"
+    "CERTIFICATE_STATES CERTIFICATES_GET CERTIFICATES "
+    "CERTIFICATE_ROWS ROWS_WANTED ROW_CHAIN ROW_KEY ROW_TAKEN "
+    "KNOWN_CHALLENGES CHALLENGES_DUE"
 ).split()
 NUMBER = {name: i + 1 for i, name in enumerate(TYPES)}
 VERSION = 4
@@ -77,7 +80,9 @@ class Closed(Exception):
 class Forwarder:
     """One connection to store.sock."""
 
-    def __init__(self, tracker, hello=True, uid=None, role=FORWARDER):
+    def __init__(
+        self, tracker, hello=True, uid=None, role=FORWARDER, path=None
+    ):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(20)
         self.searches = []  # (ask, server_id, token) that came unasked
@@ -85,7 +90,7 @@ class Forwarder:
             # The kernel notes who connects at connect().
             os.seteuid(uid)
         try:
-            self.sock.connect(tracker.settings["spool"]["socket"])
+            self.sock.connect(path or tracker.settings["spool"]["socket"])
         finally:
             if uid is not None:
                 os.seteuid(0)
@@ -291,3 +296,59 @@ class Forwarder:
             + span8(token)
             + span16(url),
         )
+
+
+def memory_file(data, seals=0xF):
+    """Sealed as the monitor wants it: SEAL, SHRINK, GROW, WRITE."""
+    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+class Handover(Forwarder):
+    """The forwarder's connection to the monitor."""
+
+    OFFERED, LATER = 1, 2
+
+    def __init__(self, tracker, uid=None):
+        path = tracker.settings["spool"]["socket"] + ".keys"
+        super().__init__(tracker, hello=False, uid=uid, path=path)
+
+    def name(self, table, flags=FIRST | LAST):
+        """table: (name, mark); gives the places of those that are wanted."""
+        parts = [span8(n) + mark(m) for n, m in table]
+        self.send(
+            "CERTIFICATE_ROWS", struct.pack("<B", flags) + rows(parts))
+        body = self.expect("ROWS_WANTED")
+        wanted = [body.take("H") for _ in range(body.take("H"))]
+        body.end()
+        return wanted
+
+    def send_with(self, name, body, *fds):
+        data = struct.pack("<H", NUMBER[name]) + body
+        try:
+            socket.send_fds(self.sock, [data], fds)
+        except (BrokenPipeError, ConnectionResetError) as e:
+            raise Closed from e
+
+    def chain(self, name, m, fd):
+        self.send_with("ROW_CHAIN", span8(name) + mark(m), fd)
+
+    def key(self, fd):
+        self.send_with("ROW_KEY", b"", fd)
+
+    def give(self, name, m, chain, key):
+        """What the monitor says of it."""
+        fds = memory_file(chain.encode()), memory_file(key.encode())
+        try:
+            self.chain(name, m, fds[0])
+            self.key(fds[1])
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return self.expect("ROW_TAKEN").take("B")
+
+
+def mark(text):
+    return text.encode().ljust(32, b"-")

@@ -462,6 +462,36 @@ class Postal:
             {"webhook_id": webhook_id, "event": event, **columns},
         )
 
+    def add_certificate(self, domain, days=60, **columns):
+        """A row of Postal 1.x: certificate, intermediaries, key, …"""
+        row = {
+            "domain": domain,
+            "expires_at": time.strftime(
+                "%Y-%m-%d %H:%M:%S", time.gmtime(time.time() + days * 86400)
+            ),
+            "created_at": "2020-01-01",
+            "updated_at": "2020-01-01",
+            **columns,
+        }
+        return self._insert(
+            self.main, self._main_table("track_certificates"), row
+        )
+
+    def change_certificate(self, domain, **columns):
+        marks = ", ".join(f"{quote(c)} = %s" for c in columns)
+        self.main.execute(
+            f"UPDATE {self._main_table('track_certificates')} SET {marks} "
+            "WHERE domain = %s",
+            (*columns.values(), domain),
+        )
+
+    def remove_certificate(self, domain):
+        self.main.execute(
+            f"DELETE FROM {self._main_table('track_certificates')} "
+            "WHERE domain = %s",
+            (domain,),
+        )
+
     def _rows(self, session, table, order="id"):
         return session.execute(
             f"SELECT * FROM {table} ORDER BY {order}", as_dict=True

@@ -313,7 +313,7 @@ def repair(stack, text):
 @pytest.mark.parametrize("table", sorted(set(MAIN_GRANTS)))
 def test_a_grant_on_the_main_database(stack, table):
     if table == "track_certificates":
-        # The forwarder does not look at it.
+        # Where only Postal 1.x has it: see test_certificates_of_postal_1.
         stack.postal.main.execute(
             f"REVOKE SELECT ON postal.{table} FROM 'tracker'@'%'"
         )
@@ -331,6 +331,44 @@ def test_a_grant_on_the_main_database(stack, table):
     )
     repair(stack, text)
     assert troubles(check(stack)[1]) == []
+
+
+def test_certificates_of_postal_1(make_stack):
+    """The grant is given where the table is, and missed where it may be."""
+    stack = make_stack(generation="1.x-last", settings=USERS)
+    stack.postal.add_server("ctqu6f", 1)
+    server = stack.postal.main_server
+    account = f"'{stack.postal.user}'@'%'"
+
+    def words():
+        code, lines = check(stack)
+        assert code == 0 and troubles(lines) == [], lines
+        return [t for _, t in lines if "track_certificates" in t]
+
+    def held():
+        rows = server.execute(f"SHOW GRANTS FOR {account}")
+        return [g for (g,) in rows if "track_certificates" in g]
+
+    assert words() == []
+    stack.postal.add_certificate("click.example.com", certificate="x")
+    assert words() == ["[main_db] track_certificates: 1 certificates of "
+                       "Postal 1.x"]
+    server.execute(
+        f"REVOKE SELECT ON postal.track_certificates FROM {account}")
+    assert "run the output of `postal-tracker sql`" in words()[0]
+    server.script(stack.tracker.cli("sql").stdout)
+    assert held() and len(words()) == 1
+    # An older shape of it.
+    server.execute("ALTER TABLE postal.track_certificates DROP intermediaries")
+    text = expect(stack, "warn", "has not all columns", "intermediaries")
+    assert "certificates and challenges of Postal 1.x are not used" in text
+    server.execute("DROP TABLE postal.track_certificates")
+    assert words() == []
+    # The script does not fail where it is not.
+    server.execute(
+        f"REVOKE SELECT ON postal.track_certificates FROM {account}")
+    server.script(stack.tracker.cli("sql").stdout)
+    assert held() == []
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,24 @@ test_statements(void **state)
 	assert_int_equal(seen, 1);
 }
 
+/* Quoted twice, where it is text within a statement. */
+static void
+test_where_there(void **state)
+{
+	const struct grant g = {GRANT_POSTAL1, "t", "SELECT", "", "", NULL};
+	char text[1024];
+	struct writer w = writer_of(text, sizeof(text) - 1);
+
+	(void)state;
+	grant_write_where_there(&w, &g, "po'stal", "`po'stal`", "'a'@'%'");
+	text[w.len] = '\0';
+	assert_string_equal(text,
+	    "SET @s = IF((SELECT COUNT(*) FROM information_schema.tables"
+	    " WHERE table_schema = 'po''stal' AND table_name = 't') > 0,"
+	    " 'GRANT SELECT ON `po''stal`.`t` TO ''a''@''%''', 'DO 0');\n"
+	    "PREPARE s FROM @s;\nEXECUTE s;\nDEALLOCATE PREPARE s");
+}
+
 /* Each is tested by a statement of its own kind, and stands there once. */
 static void
 test_table(void **state)
@@ -78,6 +96,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_accounts),
 	    cmocka_unit_test(test_statements),
+	    cmocka_unit_test(test_where_there),
 	    cmocka_unit_test(test_table),
 	};
 

@@ -212,6 +212,65 @@ test_servers_and_progress(void **state)
 	assert_string_equal(all(), "3:srv- 9:Srv 9:1-4 ");
 }
 
+static void
+put_challenge(const char *token, const char *text)
+{
+	struct ipc_challenge_row row = {span_of(token), span_of(text)};
+
+	assert_int_equal(replica_put_challenge(&l, &row, &e), DATABASE_OK);
+}
+
+static bool
+answers(const char *token, const char *text)
+{
+	struct span got = replica_find_challenge(&l, span_of(token));
+	bool same = span_equal(got, span_of(text));
+
+	replica_end_challenge(&l);
+	return same;
+}
+
+static void
+test_challenges(void **state)
+{
+	(void)state;
+	assert_false(replica_has_challenges(&l));
+	assert_true(answers("a", ""));
+	reopen();
+	assert_false(replica_has_challenges(&l));
+	begin();
+	put_challenge("Token", "first");
+	put_challenge("tokeN", "second");
+	put_challenge("Token", "third");
+	commit();
+	reopen();
+	assert_true(replica_has_challenges(&l));
+	/* Exact before others, the first of the same. */
+	assert_true(answers("Token", "first"));
+	assert_true(answers("tokeN", "second"));
+	assert_true(answers("TOKEN", "first"));
+	assert_true(answers("token-", ""));
+	assert_true(answers("", ""));
+	begin();
+	assert_int_equal(replica_clear_challenges(&l, &e), DATABASE_OK);
+	commit();
+	assert_false(replica_has_challenges(&l));
+}
+
+/* One of an older version is made again, which takes no hand. */
+static void
+test_older_version(void **state)
+{
+	(void)state;
+	reopen();
+	assert_int_equal(
+	    database_run(&l.db, "test", "PRAGMA user_version = 1", &e),
+	    DATABASE_OK);
+	links_close(&l);
+	memset(&l, 0, sizeof(l));
+	assert_int_equal(links_open(&l, IPC_MODE_MYSQL, &e), DATABASE_DAMAGED);
+}
+
 static bool
 is_odd(void *owner, uint32_t server_id, uint64_t link_id)
 {
@@ -290,6 +349,8 @@ main(void)
 	    TEST(test_links),
 	    TEST(test_rollback),
 	    TEST(test_servers_and_progress),
+	    TEST(test_challenges),
+	    TEST(test_older_version),
 	    TEST(test_sweep),
 	    TEST(test_two_modes),
 	};

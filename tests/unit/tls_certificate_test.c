@@ -432,6 +432,54 @@ test_set(void **state)
 	tls_set_release(NULL);
 }
 
+static int
+add_where_none(struct tls_set *s, const char *pem, uint32_t id,
+    const char *name, struct err *e)
+{
+	struct tls_chain *c = tls_chain_new(span_of(pem), id, e);
+	int failed =
+	    c == NULL ? -1 : tls_set_enter_where_none(s, c, span_of(name), e);
+
+	tls_chain_release(c);
+	return failed;
+}
+
+/* For one name, and only where nothing else is. */
+static void
+test_set_where_none(void **state)
+{
+	struct tls_set *s = tls_set_new(&key);
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+	    tls_set_add(s, span_of(FIXTURE_EC), 1, (struct span){0}, &e), 0);
+	assert_int_equal(
+	    tls_set_add_default(s, span_of(FIXTURE_RSA3072), 2, &e), 0);
+	/* Its own name, and one that a wildcard covers: both are taken. */
+	assert_int_equal(
+	    add_where_none(s, FIXTURE_RSA, 3, "Www.Example.Com", &e), 0);
+	assert_int_equal(
+	    add_where_none(s, FIXTURE_RSA, 3, "x.shop.example.com", &e), 0);
+	assert_int_equal(tls_set_size(s), 2);
+	assert_int_equal(id_of(s, "www.example.com", TLS_KEY_RSA), 0);
+	assert_int_equal(id_of(s, "www.example.com", TLS_KEY_EC), 1);
+	/* The default is in nobody's way; other names in it are not served. */
+	assert_int_equal(
+	    add_where_none(s, FIXTURE_RSA, 4, "Click.Example.Net", &e), 0);
+	assert_int_equal(tls_set_size(s), 3);
+	assert_int_equal(id_of(s, "click.example.net", TLS_KEY_RSA), 4);
+	assert_int_equal(id_of(s, "rsa.example.com", TLS_KEY_RSA), 2);
+	/* The first one stays. */
+	assert_int_equal(
+	    add_where_none(s, FIXTURE_RSA4096, 5, "click.example.net", &e), 0);
+	assert_int_equal(id_of(s, "click.example.net", TLS_KEY_RSA), 4);
+	assert_int_equal(
+	    add_where_none(s, FIXTURE_P384, 6, "other.example.net", &e), -1);
+	assert_int_equal(tls_set_size(s), 3);
+	tls_set_release(s);
+}
+
 static void
 test_a_thousand(void **state)
 {
@@ -471,6 +519,7 @@ main(void)
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_covers),
 	    cmocka_unit_test(test_set),
+	    cmocka_unit_test(test_set_where_none),
 	    cmocka_unit_test(test_a_thousand),
 	};
 
