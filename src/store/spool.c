@@ -15,11 +15,12 @@
 #include "base/clock.h"
 
 #define PAGE_SIZE 4096
-#define WORKERS_BYTES (SPOOL_WORKERS_MAX * 16)
+#define WORKER_BYTES 32
+#define WORKERS_BYTES (SPOOL_WORKERS_MAX * WORKER_BYTES)
 
 static const struct database_schema schema = {
     .name = "spool.db",
-    .version = 2,
+    .version = 3,
     .synchronous = "FULL",
     .create = "CREATE TABLE batch ("
 	      " first_seq INTEGER PRIMARY KEY, n INTEGER NOT NULL,"
@@ -137,9 +138,14 @@ load_workers(struct spool *s, struct span bytes)
 	struct cursor c = cursor_of(bytes);
 	struct spool_workers *all = &s->now_workers;
 
-	for (all->n = 0; c.left >= 16 && all->n < SPOOL_WORKERS_MAX; all->n++) {
-		all->list[all->n].instance = cursor_u64(&c);
-		all->list[all->n].number = cursor_u64(&c);
+	all->n = 0;
+	while (c.left >= WORKER_BYTES && all->n < SPOOL_WORKERS_MAX) {
+		struct spool_worker *w = &all->list[all->n++];
+
+		w->instance = cursor_u64(&c);
+		w->number = cursor_u64(&c);
+		w->lost = cursor_u64(&c);
+		w->late = cursor_u64(&c);
 	}
 }
 
@@ -184,29 +190,46 @@ read_state(struct spool *s, struct spool_counts *c)
 }
 
 static struct spool_worker *
-find_worker(struct spool *s, uint64_t instance)
+find_worker(struct spool_workers *all, uint64_t instance)
 {
-	for (size_t i = 0; i < s->now_workers.n; i++)
-		if (s->now_workers.list[i].instance == instance)
-			return &s->now_workers.list[i];
+	for (size_t i = 0; i < all->n; i++)
+		if (all->list[i].instance == instance)
+			return &all->list[i];
 	return NULL;
 }
 
-static void
-set_worker(struct spool *s, uint64_t instance, uint64_t number)
+static struct spool_worker *
+have_worker(struct spool_workers *all, uint64_t instance)
 {
-	struct spool_workers *all = &s->now_workers;
-	struct spool_worker *w = find_worker(s, instance);
+	struct spool_worker *w = find_worker(all, instance);
 
-	if (w == NULL && all->n == SPOOL_WORKERS_MAX) {
+	if (w != NULL)
+		return w;
+	if (all->n == SPOOL_WORKERS_MAX) {
 		/* The oldest: its worker has long ended without a word. */
 		memmove(all->list, all->list + 1,
 		    (SPOOL_WORKERS_MAX - 1) * sizeof(all->list[0]));
 		all->n--;
 	}
-	if (w == NULL)
-		w = &all->list[all->n++];
-	*w = (struct spool_worker){instance, number};
+	w = &all->list[all->n++];
+	*w = (struct spool_worker){.instance = instance};
+	return w;
+}
+
+/* The totals of lost and late are facts, as the counts are. */
+static void
+keep_totals(struct spool_workers *saved, const struct spool_workers *told)
+{
+	for (size_t i = 0; i < told->n; i++) {
+		const struct spool_worker *from = &told->list[i];
+		struct spool_worker *w;
+
+		if (from->lost == 0 && from->late == 0)
+			continue;
+		w = have_worker(saved, from->instance);
+		w->lost = from->lost;
+		w->late = from->late;
+	}
 }
 
 /* What a batch changes beside its row. */
@@ -218,7 +241,7 @@ count_batch(
 	s->now.accepted += n_events;
 	s->now.pending += n_events;
 	if (instance != 0)
-		set_worker(s, instance, number);
+		have_worker(&s->now_workers, instance)->number = number;
 }
 
 /* Batches that were committed after the counters were saved last. Reads one
@@ -257,6 +280,7 @@ load_state(struct spool *s, struct err *e)
 	/* What could not be written before the spool was closed. */
 	uint64_t lost = s->now.lost - s->saved.lost;
 	uint64_t late = s->now.late - s->saved.late;
+	struct spool_workers told = s->now_workers;
 	enum database_result r;
 	int found = read_state(s, &c);
 
@@ -271,6 +295,7 @@ load_state(struct spool *s, struct err *e)
 	s->now = c;
 	s->state_seq = c.last_seq;
 	r = count_later_batches(s, e);
+	keep_totals(&s->now_workers, &told);
 	s->saved = s->now;
 	s->saved_workers = s->now_workers;
 	s->start_seq = s->now.last_seq;
@@ -408,19 +433,19 @@ spool_put(struct spool *s, const struct spool_batch *b, struct err *e)
 	return r;
 }
 
-uint64_t
-spool_worker_number(const struct spool *s, uint64_t instance)
+struct spool_worker
+spool_worker(const struct spool *s, uint64_t instance)
 {
 	for (size_t i = 0; i < s->now_workers.n; i++)
 		if (s->now_workers.list[i].instance == instance)
-			return s->now_workers.list[i].number;
-	return 0;
+			return s->now_workers.list[i];
+	return (struct spool_worker){.instance = instance};
 }
 
 void
 spool_forget_worker(struct spool *s, uint64_t instance)
 {
-	struct spool_worker *w = find_worker(s, instance);
+	struct spool_worker *w = find_worker(&s->now_workers, instance);
 
 	if (w != NULL)
 		*w = s->now_workers.list[--s->now_workers.n];
@@ -451,6 +476,8 @@ save_state(struct spool *s, struct err *e)
 	for (size_t i = 0; i < s->now_workers.n; i++) {
 		writer_u64(&w, s->now_workers.list[i].instance);
 		writer_u64(&w, s->now_workers.list[i].number);
+		writer_u64(&w, s->now_workers.list[i].lost);
+		writer_u64(&w, s->now_workers.list[i].late);
 	}
 	(void)database_bind_blob(
 	    stmt, (int)ARRAY_LENGTH(values) + 2, writer_span(&w));
@@ -505,6 +532,7 @@ spool_rollback(struct spool *s)
 	s->now.accepted += lost;
 	s->now.lost += lost;
 	s->now.late += late;
+	keep_totals(&s->saved_workers, &s->now_workers);
 	copy_workers(&s->now_workers, &s->saved_workers);
 }
 
@@ -516,9 +544,19 @@ spool_count_lost(struct spool *s, uint64_t n)
 }
 
 void
-spool_count_late(struct spool *s, uint64_t n)
+spool_count_worker(
+    struct spool *s, uint64_t instance, uint64_t lost, uint64_t late)
 {
-	s->now.late += n;
+	struct spool_worker known = spool_worker(s, instance);
+	struct spool_worker *w;
+
+	if (lost <= known.lost && late <= known.late)
+		return;
+	w = have_worker(&s->now_workers, instance);
+	spool_count_lost(s, lost - w->lost);
+	s->now.late += late - w->late;
+	w->lost = lost;
+	w->late = late;
 }
 
 bool

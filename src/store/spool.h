@@ -50,13 +50,15 @@ enum spool_statement {
 	SPOOL_STATEMENTS,
 };
 
-/* The last batch number of each worker. */
+/* What each worker sent: its last batch's number, and its totals of lost and
+ * late events, so that a new store does not count them again. */
 #define SPOOL_WORKERS_MAX 256
 struct spool_workers {
 	size_t n;
 	struct spool_worker {
 		uint64_t instance;
 		uint64_t number;
+		uint64_t lost, late; /* are in the counts */
 	} list[SPOOL_WORKERS_MAX];
 };
 
@@ -114,15 +116,17 @@ void spool_rollback(struct spool *s);
  */
 void spool_save_state(struct spool *s, bool anyway);
 
-/* The last number of a worker; 0 when it has none. */
-uint64_t spool_worker_number(const struct spool *s, uint64_t instance);
+/* What is known of a worker; all 0 when it is new. */
+struct spool_worker spool_worker(const struct spool *s, uint64_t instance);
 /* It will never send again. */
 void spool_forget_worker(struct spool *s, uint64_t instance);
 
 /* Outside a transaction: events that are gone for good, with no space to say
  * so on disk now. */
 void spool_count_lost(struct spool *s, uint64_t n);
-void spool_count_late(struct spool *s, uint64_t n);
+/* The totals that a worker has told; what is new of them is counted. */
+void spool_count_worker(
+    struct spool *s, uint64_t instance, uint64_t lost, uint64_t late);
 bool spool_has_unsaved_counts(const struct spool *s);
 
 /* --- spool_read.c ------------------------------------------------------- */

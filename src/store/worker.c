@@ -170,8 +170,6 @@ static unsigned int
 on_counters(struct worker *w, const union ipc_body *body)
 {
 	struct cursor c = cursor_of(body->counters.rows.records);
-	uint64_t lost = w->counters[COUNTER_EVENTS_LOST];
-	uint64_t late = w->counters[COUNTER_EVENTS_LATE];
 	struct ipc_counter_row row;
 
 	for (size_t i = 0; i < body->counters.rows.count; i++) {
@@ -187,10 +185,8 @@ on_counters(struct worker *w, const union ipc_body *body)
 		w->counters[row.counter] = row.value;
 	}
 	w->counted = true;
-	spool_count_lost(
-	    &w->store->spool, w->counters[COUNTER_EVENTS_LOST] - lost);
-	spool_count_late(
-	    &w->store->spool, w->counters[COUNTER_EVENTS_LATE] - late);
+	spool_count_worker(&w->store->spool, w->instance,
+	    w->counters[COUNTER_EVENTS_LOST], w->counters[COUNTER_EVENTS_LATE]);
 	return 0;
 }
 
@@ -265,7 +261,7 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 	    .batch = {.instance = o->instance},
 	    .bytes = malloc(IPC_BATCH_BYTES_MAX),
 	    .names = malloc(BATCH_NAMES_SIZE)};
-	w->last_number = spool_worker_number(&s->spool, o->instance);
+	w->last_number = spool_worker(&s->spool, o->instance).number;
 	if (w->bytes == NULL || w->names == NULL ||
 	    loop_add(&s->loop, &w->watch, EPOLLIN) != 0) {
 		log_err("channel peer=web[%u]: no memory", o->index);

@@ -160,7 +160,7 @@ test_what_was_committed_is_there(void **state)
 	assert_string_equal(rows(1, 10), "2:two ");
 	assert_string_equal(rows(0, 1), "1:one ");
 	assert_string_equal(rows(UINT64_MAX, 10), "");
-	assert_int_equal(spool_worker_number(&spool, 77), 0);
+	assert_int_equal(spool_worker(&spool, 77).number, 0);
 	assert_int_equal(spool.now.pending, 2);
 	assert_int_equal(spool.now.accepted, 2);
 	assert_law();
@@ -195,20 +195,47 @@ test_worker_numbers(void **state)
 	}
 	reopen();
 	assert_int_equal(spool.now.accepted, SPOOL_WORKERS_MAX);
-	assert_int_equal(spool_worker_number(&spool, 1), 10);
+	assert_int_equal(spool_worker(&spool, 1).number, 10);
 	/* The one that was there longest makes room. */
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(put_from(1000, 7, 1, "x"), DATABASE_OK);
 	assert_int_equal(put_from(2, 21, 1, "x"), DATABASE_OK);
 	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
 	reopen();
-	assert_int_equal(spool_worker_number(&spool, 1), 0);
-	assert_int_equal(spool_worker_number(&spool, 2), 21);
-	assert_int_equal(spool_worker_number(&spool, 1000), 7);
+	assert_int_equal(spool_worker(&spool, 1).number, 0);
+	assert_int_equal(spool_worker(&spool, 2).number, 21);
+	assert_int_equal(spool_worker(&spool, 1000).number, 7);
 	spool_forget_worker(&spool, 2);
-	assert_int_equal(spool_worker_number(&spool, 2), 0);
-	assert_int_equal(spool_worker_number(&spool, 3), 30);
+	assert_int_equal(spool_worker(&spool, 2).number, 0);
+	assert_int_equal(spool_worker(&spool, 3).number, 30);
 	spool_forget_worker(&spool, 4711);
+}
+
+/* A worker tells its totals again and again, also to a store that is new. */
+static void
+test_totals_of_a_worker_count_once(void **state)
+{
+	(void)state;
+	reopen();
+	spool_count_worker(&spool, 9, 3, 2);
+	spool_count_worker(&spool, 9, 3, 2);
+	put_and_commit(1, "a");
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	spool_count_worker(&spool, 9, 5, 2);
+	spool_rollback(&spool);
+	spool_count_worker(&spool, 9, 5, 2);
+	put_and_commit(2, "b");
+	reopen();
+	assert_int_equal(spool.now.lost, 5);
+	spool_count_worker(&spool, 9, 6, 4);
+	/* Not saved when the spool goes away: known to this process. */
+	spool_close(&spool);
+	assert_int_equal(
+	    spool_open(&spool, IPC_MODE_STANDALONE, &e), DATABASE_OK);
+	spool_count_worker(&spool, 9, 6, 4);
+	assert_int_equal(spool.now.lost, 6);
+	assert_int_equal(spool.now.late, 4);
+	assert_law();
 }
 
 static void
@@ -218,10 +245,9 @@ test_a_rollback_keeps_what_was_lost(void **state)
 	reopen();
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(put_from(77, 5, 1, "a"), DATABASE_OK);
-	spool_count_lost(&spool, 3);
-	spool_count_late(&spool, 2);
+	spool_count_worker(&spool, 78, 3, 2);
 	spool_rollback(&spool);
-	assert_int_equal(spool_worker_number(&spool, 77), 0);
+	assert_int_equal(spool_worker(&spool, 77).number, 0);
 	assert_int_equal(spool.now.pending, 0);
 	assert_int_equal(spool.now.lost, 3);
 	assert_int_equal(spool.now.late, 2);
@@ -633,6 +659,7 @@ main(void)
 	    TEST(test_what_was_committed_is_there),
 	    TEST(test_a_visit_may_stop),
 	    TEST(test_worker_numbers),
+	    TEST(test_totals_of_a_worker_count_once),
 	    TEST(test_a_rollback_keeps_what_was_lost),
 	    TEST(test_expire),
 	    TEST(test_settle),
