@@ -209,13 +209,8 @@ struct ipc_stop {
 	uint32_t within_ms; /* a little later it is killed */
 };
 
-/* monitor to a role that is ready, when a service manager watches: answer. */
+/* PING: monitor to a role, when a service manager watches; PONG: its answer. */
 struct ipc_ping {
-	uint8_t nothing; /* no fields */
-};
-
-/* a role to the monitor: the answer, from its loop. */
-struct ipc_pong {
 	uint8_t nothing; /* no fields */
 };
 
@@ -512,7 +507,6 @@ union ipc_body {
 	struct ipc_known_challenges known_challenges;
 	struct ipc_challenges_due challenges_due;
 	struct ipc_ping ping;
-	struct ipc_pong pong;
 };
 
 enum ipc_field_kind {

@@ -140,7 +140,7 @@ role_ready(struct role *r, bool degraded, struct err *e)
 void
 role_answer(struct role *r)
 {
-	struct ipc_pong body = {0};
+	struct ipc_ping body = {0};
 	uint8_t bytes[8];
 	struct writer w = writer_of(bytes, sizeof(bytes));
 
