@@ -70,6 +70,13 @@ on_channel(struct admin *a, const struct ipc_received *in)
 }
 
 static void
+on_ping(struct admin *a, const struct ipc_received *in)
+{
+	(void)in;
+	role_answer(&a->role);
+}
+
+static void
 on_stop(struct admin *a, const struct ipc_received *in)
 {
 	a->stopping = true;
@@ -88,6 +95,7 @@ static const struct {
 	void (*handle)(struct admin *a, const struct ipc_received *in);
 } handlers[] = {
     {IPC_CHANNEL, on_channel},
+    {IPC_PING, on_ping},
     {IPC_STOP, on_stop},
 };
 

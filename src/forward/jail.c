@@ -133,6 +133,11 @@ find_user(const struct config *c, struct forward_jail *jail, struct err *e)
 	    "this is not root: the user cannot be changed";
 
 	jail->root = geteuid() == 0;
+	/* A service manager has made this the user already. */
+	if (!jail->root &&
+	    config_user_find(c->forwarder.user, &jail->user, e) == 0 &&
+	    jail->user.uid == geteuid() && jail->user.gid == getegid())
+		return 0;
 	if (!jail->root) {
 		(void)snprintf(jail->missing, sizeof(jail->missing),
 		    "not started as root, so uid %d is kept; Landlock, "

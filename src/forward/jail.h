@@ -31,8 +31,9 @@ struct forward_jail {
  * library loaded, nobody listened to; databases and store.sock can be
  * connected to again and again.
  *
- * Not as root, the user stays, and `missing` says so; [sandbox] sandbox =
- * required makes that, and a kernel without Landlock, an error (code EPERM).
+ * Not as root, the user stays; unless it is the forwarder's own already, as a
+ * unit's User= makes it, `missing` says so, and [sandbox] sandbox = required
+ * makes that, and a kernel without Landlock, an error (code EPERM).
  * A refused call ends the process with ROLE_EXIT_REFUSED_CALL (role/jail.h)
  * and one line in the log that names its number.
  */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,26 +126,51 @@ secret_read(struct secret *s, const char *path, struct err *e)
 	return err_prefix(e, "password file %.200s", path);
 }
 
-int
-secret_find(struct secret *s, const char *path, const char *name, struct err *e)
+/* Where systemd put the credential; *found: there is one with something in it.
+ * An empty line is what our unit has for a file that is not there. */
+static int
+find_credential(
+    const char *name, char path[PATH_MAX], bool *found, struct err *e)
 {
 	const char *directory = getenv("CREDENTIALS_DIRECTORY");
-	char credential[PATH_MAX];
 	struct stat st;
 	int len;
 
-	*s = (struct secret){NULL, 0};
-	if (path[0] != '\0')
-		return secret_read(s, path, e);
+	*found = false;
 	if (directory == NULL || directory[0] != '/')
 		return 0;
-	len =
-	    snprintf(credential, sizeof(credential), "%s/%s", directory, name);
-	if (len < 0 || (size_t)len >= sizeof(credential))
+	len = snprintf(path, PATH_MAX, "%s/%s", directory, name);
+	if (len < 0 || len >= PATH_MAX)
 		return err_set(e, "CREDENTIALS_DIRECTORY is too long");
-	if (stat(credential, &st) != 0 && errno == ENOENT)
-		return 0;
-	return secret_read(s, credential, e);
+	*found = stat(path, &st) == 0 ? st.st_size > 1 : errno != ENOENT;
+	return 0;
+}
+
+static int
+explain_refused(const char *path, const char *name, struct err *e)
+{
+	(void)err_set(e,
+	    "password file %.200s: not for uid %d; start this as root, or let "
+	    "systemd hand the file over: LoadCredential=%s:%.200s",
+	    path, (int)geteuid(), name, path);
+	e->code = EACCES;
+	return -1;
+}
+
+int
+secret_find(struct secret *s, const char *path, const char *name, struct err *e)
+{
+	char credential[PATH_MAX];
+	bool found;
+
+	*s = (struct secret){NULL, 0};
+	if (path[0] != '\0' && (access(path, R_OK) == 0 || errno != EACCES))
+		return secret_read(s, path, e);
+	if (find_credential(name, credential, &found, e) != 0)
+		return -1;
+	if (found)
+		return secret_read(s, credential, e);
+	return path[0] != '\0' ? explain_refused(path, name, e) : 0;
 }
 
 const char *

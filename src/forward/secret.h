@@ -29,9 +29,12 @@ struct secret {
 int secret_read(struct secret *s, const char *path, struct err *e);
 
 /*
- * path, when it is not empty; else the credential `name` that systemd put
- * into $CREDENTIALS_DIRECTORY, when there is one; else nothing: 0 with text
- * NULL. The directory is the service manager's word and therefore trusted.
+ * path, when it is not empty and may be read; else the credential `name` that
+ * systemd put into $CREDENTIALS_DIRECTORY, when there is one that is more than
+ * an empty line; else nothing: 0 with text NULL, or an error when there is a
+ * path. So the same tracker.conf does for root and for a service that is not
+ * root and gets the file by LoadCredential. The directory is the service
+ * manager's word and therefore trusted.
  */
 int secret_find(
     struct secret *s, const char *path, const char *name, struct err *e);

@@ -212,6 +212,8 @@ static const struct ipc_field stop_fields[] = {
 const struct ipc_record ipc_stop_body = {
     stop_fields, ARRAY_LENGTH(stop_fields), sizeof(struct ipc_stop)};
 
+const struct ipc_record ipc_ping_body = {NULL, 0, sizeof(struct ipc_ping)};
+
 static const struct ipc_field ready_fields[] = {
     {"degraded", IPC_U8, offsetof(struct ipc_ready, degraded), 0, 1, NULL},
 };

@@ -11,6 +11,7 @@ extern const struct ipc_record ipc_web_settings_body;
 extern const struct ipc_record ipc_store_settings_body;
 extern const struct ipc_record ipc_channel_offer_body;
 extern const struct ipc_record ipc_stop_body;
+extern const struct ipc_record ipc_ping_body;
 extern const struct ipc_record ipc_ready_body;
 extern const struct ipc_record ipc_refused_call_body;
 extern const struct ipc_record ipc_replace_body;

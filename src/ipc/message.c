@@ -154,6 +154,8 @@ static const struct ipc_message messages[] = {
 	IPC_RECORD_MAX, 0, &ipc_known_challenges_body},
     {IPC_CHALLENGES_DUE, "CHALLENGES_DUE", IPC_STORE, IPC_FORWARDER, 2, 2, 0,
 	&ipc_challenges_due_body},
+    {IPC_PING, "PING", IPC_MONITOR, ANY_ROLE, 2, 2, 0, &ipc_ping_body},
+    {IPC_PONG, "PONG", ANY_ROLE, IPC_MONITOR, 2, 2, 0, &ipc_ping_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

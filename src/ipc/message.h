@@ -102,6 +102,8 @@ enum ipc_type {
 	IPC_ROW_TAKEN,
 	IPC_KNOWN_CHALLENGES,
 	IPC_CHALLENGES_DUE,
+	IPC_PING,
+	IPC_PONG,
 	IPC_TYPE_END,
 };
 
@@ -205,6 +207,11 @@ struct ipc_channel_offer {
 /* monitor to any role: finish what was begun, exit 0. */
 struct ipc_stop {
 	uint32_t within_ms; /* a little later it is killed */
+};
+
+/* PING: monitor to a role, when a service manager watches; PONG: its answer. */
+struct ipc_ping {
+	uint8_t nothing; /* no fields */
 };
 
 /* a role to the monitor, once: restricted and serving. */
@@ -499,6 +506,7 @@ union ipc_body {
 	struct ipc_row_taken row_taken;
 	struct ipc_known_challenges known_challenges;
 	struct ipc_challenges_due challenges_due;
+	struct ipc_ping ping;
 };
 
 enum ipc_field_kind {

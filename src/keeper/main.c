@@ -120,6 +120,14 @@ on_drop(struct keeper *k, const union ipc_body *body, int fd)
 }
 
 static void
+on_ping(struct keeper *k, const union ipc_body *body, int fd)
+{
+	(void)body;
+	(void)fd;
+	role_answer(&k->role);
+}
+
+static void
 on_stop(struct keeper *k, const union ipc_body *body, int fd)
 {
 	(void)body;
@@ -135,6 +143,7 @@ static const struct {
     {IPC_PAIR_CHAIN, on_chain},
     {IPC_PAIR_KEY, on_key},
     {IPC_PAIR_DROP, on_drop},
+    {IPC_PING, on_ping},
     {IPC_STOP, on_stop},
 };
 

@@ -204,6 +204,8 @@ handle(const struct ipc_received *in)
 {
 	if (in->message->type == IPC_STOP)
 		stop_within(in->body.stop.within_ms);
+	else if (in->message->type == IPC_PING)
+		role_answer(&logger.role);
 	else if (in->message->type == IPC_CHANNEL &&
 		 in->body.channel.role == IPC_WEB)
 		speaker_add(&in->body.channel, in->fd);

@@ -113,6 +113,7 @@ static const struct {
     {IPC_REFUSED_CALL, on_refused_call},
     {IPC_REPLACE, on_replace},
     {IPC_PAIR_RESULT, pairs_result},
+    {IPC_PONG, watchdog_answered},
 };
 
 static void
@@ -213,6 +214,7 @@ child_start(struct child *c)
 		c->instance = (uint64_t)clock_wall_us();
 	c->state = CHILD_STARTING;
 	c->refused_call = -1;
+	c->pinged_ms = 0;
 	c->kill_at_ms = c->started_ms + START_WITHIN_MS;
 	loop_wake_at(&m->loop, c->kill_at_ms);
 	c->watch = (struct loop_watch){c->channel.fd, on_channel};

@@ -48,6 +48,7 @@ struct child {
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
 	bool again;	     /* stopping, and then started again */
+	uint64_t pinged_ms;  /* PING was sent then; 0: it has answered */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
 	struct pairs_of_role pairs;
 };
@@ -68,6 +69,8 @@ struct monitor {
 	struct config config;
 	struct users users;
 	struct listeners listeners;
+	struct loop_watch unnamed[CONFIG_LISTEN_MAX]; /* listeners.unnamed */
+	size_t n_unnamed;
 	struct notify notify;
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
@@ -127,6 +130,21 @@ void connect_started(struct child *started);
 /* A fresh channel between one that asks (a web worker, admin) and the store,
  * keeper or logger. */
 void connect_worker(struct child *asker, struct child *other);
+
+/* unnamed.c */
+
+/* Resets visitors of the listeners that nothing names; stops doing so, before
+ * listeners change. */
+void unnamed_watch(struct monitor *m);
+void unnamed_unwatch(struct monitor *m);
+
+/* watchdog.c */
+
+/* What systemd's watchdog asks for, when it is due. Returns when the next
+ * time is; 0: never. */
+uint64_t watchdog_due(struct monitor *m);
+/* PONG */
+void watchdog_answered(struct child *c, const union ipc_body *body);
 
 /* monitor.c */
 

@@ -39,7 +39,9 @@ listeners_clear(struct listeners *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		fd_close(&l->list[i].fd);
-	l->n = l->n_web = l->n_https = 0;
+	for (size_t i = 0; i < l->n_unnamed; i++)
+		fd_close(&l->unnamed[i].fd);
+	l->n = l->n_web = l->n_https = l->n_unnamed = 0;
 }
 
 static int
@@ -131,6 +133,26 @@ explain_taken(const struct endpoint *at, const char *section, const char *shown,
 	    shown, h.name, (int)h.pid, held_at, section);
 }
 
+/* Without IPv6 there is still IPv4; under RestrictAddressFamilies= neither. */
+static int
+explain_no_family(const char *shown, const char *section, struct err *e)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_set(e,
+		    "%s: the service may not open ports itself, and systemd "
+		    "passes none for this: `systemctl status "
+		    "postal-tracker.socket`; to add it `systemctl edit "
+		    "postal-tracker.socket`, [Socket] ListenStream=%s",
+		    shown, shown);
+	fd_close(&fd);
+	return err_set(e,
+	    "%s: this machine has no IPv6; take the address out of [%s] "
+	    "listen",
+	    shown, section);
+}
+
 static int
 explain_missing(const struct endpoint *at, const char *shown, struct err *e)
 {
@@ -178,10 +200,7 @@ explain(const struct endpoint *at, const char *section, const char *shown,
 		e->code = EADDRNOTAVAIL;
 		return -1;
 	case EAFNOSUPPORT:
-		(void)err_set(e,
-		    "%s: this machine has no IPv6; take the address out of "
-		    "[%s] listen",
-		    shown, section);
+		(void)explain_no_family(shown, section, e);
 		e->code = EAFNOSUPPORT;
 		return -1;
 	default:
@@ -265,12 +284,21 @@ fits(const struct listener *have, const struct endpoint *wanted)
 }
 
 static const struct listener *
+find_in(const struct listener *list, size_t n, const struct endpoint *wanted)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fits(&list[i], wanted))
+			return &list[i];
+	return NULL;
+}
+
+static const struct listener *
 find_fitting(const struct listeners *l, const struct endpoint *wanted)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (fits(&l->list[i], wanted))
-			return &l->list[i];
-	return NULL;
+	const struct listener *found = find_in(l->list, l->n, wanted);
+
+	return found != NULL ? found
+			     : find_in(l->unnamed, l->n_unnamed, wanted);
 }
 
 /* What the endpoints of listeners are named by, in the order of the list. */
@@ -299,20 +327,27 @@ names(const struct wanted wanted[WANTED_LISTS], const struct listener *have)
 }
 
 static int
-refuse_unnamed(const struct listeners *have,
-    const struct wanted wanted[WANTED_LISTS], struct err *e)
+keep(const struct listener *old, struct listener *out, struct err *e)
 {
-	for (size_t i = 0; i < have->n; i++) {
-		char shown[ENDPOINT_TEXT_SIZE];
+	*out = *old;
+	out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
+	return out->fd < 0 ? err_errno(e, "cannot keep a listener") : 0;
+}
 
-		if (!have->list[i].inherited || names(wanted, &have->list[i]))
+/* Those of list that systemd holds and nothing names. */
+static int
+keep_unnamed(const struct listener *list, size_t n,
+    const struct wanted wanted[WANTED_LISTS], struct listeners *next,
+    struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct listener *out = &next->unnamed[next->n_unnamed];
+
+		if (!list[i].inherited || names(wanted, &list[i]))
 			continue;
-		endpoint_format(&have->list[i].at, shown);
-		return err_set(e,
-		    "systemd passes a socket for %s that neither [http] "
-		    "listen, [https] listen nor [admin] listen names; add it "
-		    "there or take it out of the .socket unit",
-		    shown);
+		if (keep(&list[i], out, e) != 0)
+			return -1;
+		next->n_unnamed++;
 	}
 	return 0;
 }
@@ -344,10 +379,8 @@ take_or_open(struct listeners *have, const struct endpoint *at,
 	if (find_fitting(next, at) != NULL)
 		return 0;
 	if (old != NULL) {
-		*out = *old;
-		out->fd = fd_dup_above(old->fd, SYSTEMD_FIRST_FD);
-		if (out->fd < 0)
-			return err_errno(e, "cannot keep a listener");
+		if (keep(old, out, e) != 0)
+			return -1;
 	} else if (open_one(at, section, out, e) != 0) {
 		return -1;
 	}
@@ -368,8 +401,7 @@ listeners_open(struct listeners *have, const struct config *c,
 
 	listeners_init(next);
 	wanted_of(c, wanted);
-	if (refuse_too_many(wanted, e) != 0 ||
-	    refuse_unnamed(have, wanted, e) != 0)
+	if (refuse_too_many(wanted, e) != 0)
 		return -1;
 	for (size_t i = 0; i < WANTED_LISTS; i++) {
 		for (size_t j = 0; j < wanted[i].at->n; j++)
@@ -380,6 +412,9 @@ listeners_open(struct listeners *have, const struct config *c,
 	}
 	next->n_web = ends[1];
 	next->n_https = ends[1] - ends[0];
+	if (keep_unnamed(have->list, have->n, wanted, next, e) != 0 ||
+	    keep_unnamed(have->unnamed, have->n_unnamed, wanted, next, e) != 0)
+		goto out;
 	listeners_clear(have);
 	return 0;
 out:

@@ -20,6 +20,9 @@ struct listeners {
 	size_t n;	/* all, in the order HTTP, HTTPS, admin */
 	size_t n_web;	/* HTTP and HTTPS */
 	size_t n_https; /* of those, so many of the last ones */
+	/* From systemd, and not in tracker.conf now. */
+	struct listener unnamed[CONFIG_LISTEN_MAX];
+	size_t n_unnamed;
 };
 
 void listeners_init(struct listeners *l);
@@ -43,7 +46,7 @@ int listener_bind(
 /*
  * Makes `next` hold a listening socket for each endpoint of [http], [https]
  * and [admin] listen: one of `have` where it fits, else a new one; `have` is
- * then empty. A socket of systemd that nothing names is an error. On failure
+ * then empty. A socket of systemd that nothing names is kept aside. On failure
  * `have` is as before and `next` empty. Waits up to 2 s for a port that an
  * ending tracker holds.
  */

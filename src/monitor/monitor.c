@@ -97,6 +97,7 @@ begin_ending(struct monitor *m, int signal_number)
 	notify_send(&m->notify, "STOPPING=1\nSTATUS=finishing requests");
 	m->phase = PHASE_ENDING;
 	m->end_by_ms = clock_mono_ms() + END_WITHIN_MS;
+	unnamed_unwatch(m);
 	listeners_clear(&m->listeners);
 	stop_children(m, IPC_WEB, WEB_GRACE_MS);
 	stop_children(m, IPC_ADMIN, WEB_GRACE_MS);
@@ -234,19 +235,15 @@ on_due(void *owner)
 {
 	struct monitor *m = owner;
 	uint64_t now = m->loop.now_ms, next = children_due(m);
-	uint64_t pairs = pairs_due(m);
+	uint64_t pairs = pairs_due(m), watchdog = watchdog_due(m);
 
 	if (now >= m->next_second_ms) {
 		tell_store_of_roles(m);
 		m->next_second_ms = now + SECOND_MS;
 	}
-	if (m->notify.watchdog_ms != 0 && now >= m->next_watchdog_ms) {
-		notify_send(&m->notify, "WATCHDOG=1");
-		m->next_watchdog_ms = now + m->notify.watchdog_ms;
-	}
 	loop_wake_at(&m->loop, m->next_second_ms);
-	if (m->notify.watchdog_ms != 0)
-		loop_wake_at(&m->loop, m->next_watchdog_ms);
+	if (watchdog != 0)
+		loop_wake_at(&m->loop, watchdog);
 	if (next != 0)
 		loop_wake_at(&m->loop, next);
 	if (pairs != 0)
@@ -393,6 +390,7 @@ open_listeners(struct monitor *m, struct err *e)
 	if (m->listeners.n_web == 0)
 		return err_set(e, "neither [http] listen nor [https] listen "
 				  "names an address");
+	unnamed_watch(m);
 	return 0;
 }
 

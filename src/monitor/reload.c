@@ -243,10 +243,12 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	if (users_find(new, &users, e) != 0 ||
 	    monitor_open_access_file(new, &access_fd, e) != 0)
 		return -1;
+	unnamed_unwatch(m);
 	if ((other_challenges &&
 		place_open_challenges(new->https.acme_challenges, m->spool_fd,
 		    &challenges_fd, e) != 0) ||
 	    listeners_open(&m->listeners, new, &next, e) != 0) {
+		unnamed_watch(m);
 		fd_close(&access_fd);
 		fd_close(&challenges_fd);
 		return -1;
@@ -256,6 +258,7 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	m->users.web = users.web;
 	m->users.forwarder = users.forwarder;
 	m->listeners = next;
+	unnamed_watch(m);
 	log_set_level(settings_log_level(&m->config));
 	settings = settings_for_store(&m->config, &m->users);
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {

@@ -138,6 +138,17 @@ role_ready(struct role *r, bool degraded, struct err *e)
 }
 
 void
+role_answer(struct role *r)
+{
+	struct ipc_ping body = {0};
+	uint8_t bytes[8];
+	struct writer w = writer_of(bytes, sizeof(bytes));
+
+	if (ipc_encode(&w, IPC_PONG, &body) == 0)
+		(void)ipc_send_record(&r->monitor, writer_span(&w), -1);
+}
+
+void
 role_fatal(const struct err *e)
 {
 	log_err("stop reason=\"%s\"", e->text);

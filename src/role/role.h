@@ -61,6 +61,10 @@ int role_restrict(
 /* Tells the monitor that this role serves. */
 int role_ready(struct role *r, bool degraded, struct err *e);
 
+/* Answers the monitor's PING; call it from the loop, or it means nothing. A
+ * monitor that does not read is found out otherwise. */
+void role_answer(struct role *r);
+
 /* Logs the error and ends the process with EX_SOFTWARE. */
 void role_fatal(const struct err *e) __attribute__((noreturn));
 

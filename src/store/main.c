@@ -98,6 +98,14 @@ on_certificate_states(struct store *s, const union ipc_body *body, int fd)
 }
 
 static void
+on_ping(struct store *s, const union ipc_body *body, int fd)
+{
+	(void)body;
+	(void)fd;
+	role_answer(&s->role);
+}
+
+static void
 on_stop(struct store *s, const union ipc_body *body, int fd)
 {
 	(void)body;
@@ -112,6 +120,7 @@ static const struct {
     {IPC_CHANNEL, on_channel_offer},
     {IPC_STORE_SETTINGS, on_settings},
     {IPC_ROLES, on_roles},
+    {IPC_PING, on_ping},
     {IPC_CERTIFICATE_STATES, on_certificate_states},
     {IPC_STOP, on_stop},
 };

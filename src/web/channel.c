@@ -246,6 +246,13 @@ on_monitor_stop(struct web *w, struct ipc_received *in)
 }
 
 static void
+on_ping(struct web *w, struct ipc_received *in)
+{
+	(void)in;
+	role_answer(&w->role);
+}
+
+static void
 on_certificate(struct web *w, struct ipc_received *in)
 {
 	certificates_take(w, &in->body.certificate, in->fd);
@@ -270,6 +277,7 @@ static const struct {
 	void (*handle)(struct web *w, struct ipc_received *in);
 } monitor_handlers[] = {
     {IPC_STOP, false, on_monitor_stop},
+    {IPC_PING, false, on_ping},
     {IPC_CHANNEL, false, on_channel},
     {IPC_CERTIFICATE, true, on_certificate},
     {IPC_PAIR_DROP, true, on_pair_drop},

@@ -92,6 +92,8 @@ static const struct {
     {"ROW_TAKEN", IPC_MONITOR, IPC_FORWARDER, 0},
     {"KNOWN_CHALLENGES", IPC_FORWARDER, IPC_STORE, 0},
     {"CHALLENGES_DUE", IPC_STORE, IPC_FORWARDER, 0},
+    {"PING", IPC_MONITOR, ROLES, 0},
+    {"PONG", ROLES, IPC_MONITOR, 0},
 };
 
 static void

@@ -1,0 +1,260 @@
+"""What a service manager gives and asks: sockets, watchdog, credentials.
+
+Sockets come as systemd passes them: `systemd-socket-activate` for one case,
+descriptors from 3 up with LISTEN_FDS for the others, which need to see both
+ends.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import TRACKER, free_port, wait_for
+
+# Puts the given descriptors at 3, 4, ... and becomes the program.
+PASS = """
+import os, sys
+fds = [int(n) for n in sys.argv[1].split(",")]
+parked = [os.dup(fd) for fd in fds]
+high = [os.dup2(fd, 100 + i) for i, fd in enumerate(parked)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + len(fds), 200)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def listening(host="127.0.0.1", port=0):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    s.bind((host, port))
+    s.listen(64)
+    return s
+
+
+def start_with(tracker, sockets, monkeypatch):
+    """Starts the tracker with sockets of ours; Popen closes others."""
+    fds = [s.fileno() for s in sockets]
+    tracker.command = [sys.executable, "-c", PASS, ",".join(map(str, fds))]
+    popen = subprocess.Popen
+    with monkeypatch.context() as m:
+        m.setattr(
+            subprocess,
+            "Popen",
+            lambda *args, **kwargs: popen(*args, pass_fds=fds, **kwargs),
+        )
+        return tracker.start()
+
+
+def is_reset(port):
+    """Whether a connection is taken and reset, not left waiting."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+            return s.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+# --- sockets ------------------------------------------------------------------
+
+
+def test_socket_activation(make_tracker, work):
+    """As systemd does it: the first visitor starts the daemon."""
+    tracker = make_tracker()
+    log = work / "activate.log"
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            ["systemd-socket-activate", "-l", f"127.0.0.1:{tracker.port}",
+             TRACKER, "run", "-c", str(tracker.conf)],
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        wait_for(lambda: "Listening on" in log.read_text(), "the listener")
+        assert tracker.get("/").body == b"Hello."
+        assert "from=systemd" in log.read_text()
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0, log.read_text()
+
+
+def test_visitors_wait_through_a_restart(make_tracker, monkeypatch):
+    s = listening()
+    tracker = make_tracker()
+    tracker.port = s.getsockname()[1]
+    tracker.settings["http"]["listen"] = f"127.0.0.1:{tracker.port}"
+    tracker.write_conf()
+    start_with(tracker, [s], monkeypatch)
+    tracker.stop()
+    with tracker.connect() as waiting:
+        waiting.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        start_with(tracker, [s], monkeypatch)
+        assert waiting.reply().status == 200
+    s.close()
+
+
+def test_unnamed_socket(make_tracker, monkeypatch):
+    """systemd holds a port that tracker.conf does not name: connections are
+    reset until a reload names it, and again when it does not any more."""
+    named, unnamed = listening(), listening()
+    tracker = make_tracker()
+    tracker.port = named.getsockname()[1]
+    other = unnamed.getsockname()[1]
+    tracker.settings["http"]["listen"] = f"127.0.0.1:{tracker.port}"
+    tracker.write_conf()
+    start_with(tracker, [named, unnamed], monkeypatch)
+    assert tracker.get("/").status == 200
+    assert is_reset(other)
+    tracker.wait_log(rf"address=127\.0\.0\.1:{other} from=systemd: no listen")
+
+    tracker.settings["http"]["listen"] += f" 127.0.0.1:{other}"
+    tracker.write_conf()
+    tracker.process.send_signal(signal.SIGHUP)
+    tracker.wait_ready(2)
+    with socket.create_connection(("127.0.0.1", other), timeout=20) as c:
+        c.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert c.recv(9) == b"HTTP/1.1 "
+
+    tracker.settings["http"]["listen"] = f"127.0.0.1:{tracker.port}"
+    tracker.write_conf()
+    tracker.process.send_signal(signal.SIGHUP)
+    tracker.wait_ready(3)
+    # Workers of before may take the last ones; they end by and by.
+    wait_for(lambda: is_reset(other), "connections to be reset again")
+    assert tracker.get("/").status == 200
+    named.close()
+    unnamed.close()
+
+
+def test_no_socket_for_an_address(make_tracker):
+    """What RestrictAddressFamilies= does to socket(2) is said as what it is."""
+    port = free_port()
+    tracker = make_tracker({"http": {"listen": f"127.0.0.1:{port}"}})
+    code = """
+import os, sys, seccomp, errno
+f = seccomp.SyscallFilter(seccomp.ALLOW)
+for family in (2, 10):
+    f.add_rule(seccomp.ERRNO(errno.EAFNOSUPPORT), "socket",
+        seccomp.Arg(0, seccomp.EQ, family))
+f.load()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+    tracker.command = ["/usr/bin/python3", "-c", code]
+    tracker.start(wait=False)
+    assert tracker.process.wait(20) != 0
+    tracker.wait_log(
+        rf"edit postal-tracker\.socket`, \[Socket\] ListenStream=127\.0\.0\.1:{port}"
+    )
+
+
+# --- watchdog -----------------------------------------------------------------
+
+
+def watched(make_tracker, period_us, settings=None):
+    env = {**os.environ, "WATCHDOG_USEC": str(period_us)}
+    return make_tracker(settings, env=env).start()
+
+
+@pytest.mark.parametrize("role", ["web[0]", "store[0]"])
+def test_silent_role_is_replaced(make_tracker, role):
+    """One that hangs is replaced alone, and the watchdog goes on meanwhile."""
+    tracker = watched(make_tracker, 4_000_000, {"http": {"workers": "2"}})
+    tracker.may_die = True
+    pid = tracker.roles()[role]
+    os.kill(pid, signal.SIGSTOP)
+    tracker.wait_log(
+        rf'kill role={re.escape(role)} pid={pid} reason="it does not answer"'
+    )
+    tracker.wait_role(role, other_than=pid)
+    seen = tracker.read_notify().count("WATCHDOG=1")
+    wait_for(
+        lambda: tracker.read_notify().count("WATCHDOG=1") > seen,
+        "the watchdog",
+    )
+    others = re.findall(r"kill role=(\S+)", tracker.log())
+    assert others == [role], tracker.log()
+
+
+def test_answering_roles_stay(make_tracker):
+    tracker = watched(make_tracker, 400_000)
+    before = tracker.roles()
+    wait_for(
+        lambda: tracker.read_notify().count("WATCHDOG=1") >= 10,
+        "ten turns of the watchdog",
+    )
+    assert tracker.roles() == before
+
+
+def test_no_watchdog_without_a_worker(make_tracker):
+    """Not a word to the manager while visitors have nobody: the file of the
+    binary cannot be started again, so that no worker comes back."""
+    tracker = watched(make_tracker, 1_000_000, {"http": {"workers": "1"}})
+    tracker.may_die = True
+    wait_for(lambda: "WATCHDOG=1" in tracker.read_notify(), "the first one")
+    # No new process for the monitor, whatever its user.
+    subprocess.run(
+        ["prlimit", f"--pid={tracker.process.pid}", "--nofile=3:"], check=True
+    )
+    os.kill(tracker.roles()["web[0]"], signal.SIGKILL)
+    tracker.wait_log(r"died role=web\[0\]")
+    failed = r"start role=web\[0\] error="
+    tracker.wait_log(failed)
+    seen = tracker.read_notify().count("WATCHDOG=1")
+    n = len(re.findall(failed, tracker.log()))
+    # Several turns later (tries are 100 ms to 5 s apart) still not one more.
+    wait_for(lambda: len(re.findall(failed, tracker.log())) >= n + 4, "tries")
+    assert tracker.read_notify().count("WATCHDOG=1") == seen
+    subprocess.run(
+        ["prlimit", f"--pid={tracker.process.pid}", "--nofile=1024:"],
+        check=True,
+    )
+    wait_for(
+        lambda: tracker.read_notify().count("WATCHDOG=1") > seen,
+        "the watchdog with the next worker",
+    )
+
+
+# --- the forwarder as a service -------------------------------------------------
+
+
+def as_user(uid):
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+            "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+
+
+def test_forwarder_started_as_its_user(make_stack, work):
+    """User= of a unit: nothing is missing, and the password is a credential
+    made of the file that only root can read."""
+    stack = make_stack()
+    uid = 60983  # config/user.c
+    credentials = work / "credentials"
+    credentials.mkdir()
+    password = Path(stack.tracker.settings["main_db"]["password_file"])
+    copy = credentials / "main_db_password"
+    shutil.copyfile(password, copy)
+    os.chmod(copy, 0o400)
+    os.chown(copy, uid, uid)
+    os.chmod(password, 0o600)
+    stack.forwarder.command = as_user(uid)
+    stack.forwarder.env["CREDENTIALS_DIRECTORY"] = str(credentials)
+    stack.tracker.start()
+    stack.forwarder.start()
+    stack.forwarder.wait_log(r"connected section=\S*main_db")
+    assert "not started as root" not in stack.forwarder.log()
+
+
+def test_forwarder_without_its_credential(make_stack):
+    stack = make_stack()
+    path = stack.tracker.settings["main_db"]["password_file"]
+    os.chmod(path, 0o600)
+    stack.forwarder.command = as_user(60983)
+    stack.forwarder.start()
+    assert stack.forwarder.wait_exit() == 77
+    assert f"LoadCredential=main_db_password:{path}" in stack.forwarder.log()
