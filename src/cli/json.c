@@ -1,37 +1,25 @@
 /*
  * json.c - values as JSON
  */
+#include "base/json.h"
+
 #include <inttypes.h>
-#include <stdlib.h>
 
-#include "base/utf8.h"
 #include "cli/internal.h"
-
-static void
-put_character(FILE *out, uint8_t c)
-{
-	if (c == '"' || c == '\\')
-		(void)fprintf(out, "\\%c", c);
-	else if (c < 0x20 || c == 0x7f)
-		(void)fprintf(out, "\\u%04x", c);
-	else
-		(void)fputc(c, out);
-}
 
 void
 json_string(FILE *out, struct span text)
 {
-	/* A byte becomes at most three. */
-	size_t cap = text.len * 3 + 1, len = 0;
-	uint8_t *valid = malloc(cap);
+	(void)fputc('"', out);
+	while (text.len > 0) {
+		uint8_t escaped[JSON_ESCAPED_MAX];
+		size_t len, taken = json_escape(text, escaped, &len);
 
-	if (valid != NULL)
-		len = utf8_repair(text, text.len, valid, cap);
+		(void)fwrite(escaped, 1, len, out);
+		text.p += taken;
+		text.len -= taken;
+	}
 	(void)fputc('"', out);
-	for (size_t i = 0; i < len; i++)
-		put_character(out, valid[i]);
-	(void)fputc('"', out);
-	free(valid);
 }
 
 void
