@@ -8,9 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 void
 fd_close(int *fd)
@@ -56,6 +59,18 @@ fd_seqpacket_pair(int pair[2], struct err *e)
 		0, pair) != 0)
 		return err_errno(e, "cannot make a channel");
 	return 0;
+}
+
+bool
+fd_wait(int fd, short events, uint64_t until_ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	uint64_t now = clock_mono_ms();
+	int n = 0;
+
+	if (now < until_ms)
+		n = poll(&p, 1, (int)(until_ms - now));
+	return n > 0 || (n < 0 && errno == EINTR);
 }
 
 int

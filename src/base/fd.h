@@ -4,6 +4,7 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -20,6 +21,9 @@ int fd_close_from(int first);
 int fd_dup_above(int fd, int least);
 /* A pair of connected SOCK_SEQPACKET sockets, close-on-exec, non-blocking. */
 int fd_seqpacket_pair(int pair[2], struct err *e);
+/* Waits for poll's events, or the end of the peer, until that monotonic time.
+ * true also when a signal came: try what was waited for. */
+bool fd_wait(int fd, short events, uint64_t until_ms);
 /* How many descriptors this process may open (RLIMIT_NOFILE); raises the
  * soft limit to the hard one first. */
 int fd_raise_limit(void);
