@@ -17,7 +17,7 @@ import pytest
 
 import mariadb
 import postal
-from acme import UID, Client, Pebble
+from acme import Client, Pebble
 from certificates import Issuer
 from conftest import TRACKER, Connection, Tracker, wait_for
 from forward_help import CLICK, OPEN, URL, one_server

@@ -1,6 +1,5 @@
 """TLS as real clients see it, against tests/system/tls_server.c."""
 
-import os
 import re
 import socket
 import ssl

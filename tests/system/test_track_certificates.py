@@ -12,7 +12,7 @@ import pytest
 from certificates import Directory, Issuer, make_key, secrets_of
 from conftest import TRACKER, free_port, wait_for
 from forward_help import QUICK, one_server
-from https import context, openssl
+from https import openssl
 from test_keeper import found_in, handshake, served
 
 NAME = "click.example.com"
