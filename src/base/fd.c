@@ -41,6 +41,23 @@ fd_set_nonblock(int fd)
 }
 
 int
+fd_open_file(const char *path, struct stat *st, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return err_errno(e, "cannot open");
+	if (fstat(fd, st) != 0)
+		(void)err_errno(e, "cannot look at it");
+	else if (!S_ISREG(st->st_mode))
+		(void)err_set(e, "is not a regular file");
+	else
+		return fd;
+	fd_close(&fd);
+	return -1;
+}
+
+int
 fd_close_from(int first)
 {
 	return close_range((unsigned int)first, UINT_MAX, 0);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -15,6 +16,10 @@ void fd_close(int *fd);
 /* Close-on-exec on or off. */
 int fd_set_cloexec(int fd, int on);
 int fd_set_nonblock(int fd);
+/* Opens a regular file for reading; a FIFO would have us wait for a writer.
+ * *st is that of what was opened. The error does not have the path. Owner: the
+ * caller. */
+int fd_open_file(const char *path, struct stat *st, struct err *e);
 /* Closes every descriptor from first upwards. */
 int fd_close_from(int first);
 /* A close-on-exec duplicate numbered at least `least`. Owner: the caller. */

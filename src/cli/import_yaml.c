@@ -11,7 +11,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -371,20 +370,13 @@ run(struct import_file *f, struct span text, struct err *e)
 static int
 read_file(const char *path, uint8_t *bytes, size_t *len, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
+	int fd = fd_open_file(path, &st, e);
 	ssize_t n = 1;
 
 	*len = 0;
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)err_errno(e, "%s", path);
-		fd_close(&fd);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		fd_close(&fd);
-		return err_set(e, "%s: is not a regular file", path);
-	}
+	if (fd < 0)
+		return err_prefix(e, "%s", path);
 	while (n > 0 && *len <= FILE_MOST) {
 		n = read(fd, bytes + *len, FILE_MOST + 1 - *len);
 		*len += n > 0 ? (size_t)n : 0;
