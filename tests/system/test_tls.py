@@ -31,15 +31,17 @@ SUITES = {
 def pairs(tmp_path_factory):
     """Paths of a chain and its key, by name."""
     d = tmp_path_factory.mktemp("certificates")
-    made = {
-        "ec": make_pair(d / "ec", EC, ["ec.example", "*.wild.example"]),
-        "rsa": make_pair(d / "rsa", RSA, ["rsa.example"]),
-        "rsa4096": make_pair(
-            d / "rsa4096", ("-newkey", "rsa:4096"), ["big.example"]),
-        "default": make_pair(d / "default", EC, ["default.example"]),
-    }
-    return {name: (str(pair / "fullchain.pem"), str(pair / "privkey.pem"))
-            for name, pair in made.items()}
+    made = [
+        make_pair(d / name, algorithm, names, subject=name)
+        for name, algorithm, names in (
+            ("ec", EC, ["ec.example", "*.wild.example"]),
+            ("rsa", RSA, ["rsa.example"]),
+            ("rsa4096", ("-newkey", "rsa:4096"), ["big.example"]),
+            ("default", EC, ["default.example"]),
+        )
+    ]
+    return {pair.name: (str(pair / "fullchain.pem"), str(pair / "privkey.pem"))
+            for pair in made}
 
 
 class Server:
