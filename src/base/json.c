@@ -25,7 +25,9 @@ json_escape(struct span s, uint8_t out[JSON_ESCAPED_MAX], size_t *len)
 	uint8_t last = c.p[c.len - 1];
 
 	if (is_control(c)) {
-		memcpy(out, "\\u00", 4);
+		out[0] = '\\';
+		out[1] = 'u';
+		out[2] = out[3] = '0';
 		out[4] = (uint8_t)hex[last >> 4];
 		out[5] = (uint8_t)hex[last & 0x0f];
 		*len = 6;
