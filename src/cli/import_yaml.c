@@ -39,7 +39,7 @@
 
 LIBRARY_NOTE(
     "[{\"feature\":\"import-config\",\"description\":\"Reads "
-    "Postal's postal.yml\",\"priority\":\"suggested\",\"soname\":[\"" SONAME
+    "Postal's postal.yml\",\"priority\":\"recommended\",\"soname\":[\"" SONAME
     "\"]}]");
 
 static struct yaml {
