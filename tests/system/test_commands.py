@@ -248,6 +248,8 @@ def test_events_follow(tracker):
     with subprocess.Popen(
         [TRACKER, "events", "-c", str(tracker.conf), "--json", "--follow"],
         stdout=subprocess.PIPE, text=True,
+        # As a terminal would start it, wherever the tests were started.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as p:
         try:
             for i in range(3):
