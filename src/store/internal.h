@@ -212,6 +212,8 @@ struct store {
 void worker_add(struct store *s, const struct ipc_channel_offer *o, int fd);
 /* The channel is gone: forgets the worker. */
 void worker_end(struct worker *w);
+/* Reads what workers sent before the store was told to stop. */
+void workers_hear_out(struct store *s);
 /* Sends the table of servers to one worker, or to all (NULL). */
 void workers_send_servers(struct store *s, struct worker *only);
 /* Totals of a counter over all workers of this process. */

@@ -168,8 +168,11 @@ after_round(void *owner)
 	struct store *s = owner;
 
 	keep_round(s);
-	if (s->stopping)
-		loop_stop(&s->loop);
+	if (!s->stopping)
+		return;
+	workers_hear_out(s);
+	keep_round(s);
+	loop_stop(&s->loop);
 }
 
 static void

@@ -15,6 +15,8 @@
 
 /* Messages of one worker in a round; the rest waits in the socket. */
 #define MESSAGES_A_ROUND 64
+/* Of those, before the store ends: more is not in a socket. */
+#define LAST_ROUNDS 16
 
 /* --- life -------------------------------------------------------------- */
 
@@ -237,6 +239,15 @@ on_channel(struct loop_watch *watch, uint32_t events)
 			return;
 		}
 	}
+}
+
+void
+workers_hear_out(struct store *s)
+{
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		for (int n = 0;
+		     n < LAST_ROUNDS && s->workers[i].channel.fd >= 0; n++)
+			on_channel(&s->workers[i].watch, EPOLLIN);
 }
 
 void
