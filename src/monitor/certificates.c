@@ -65,13 +65,12 @@ copy_file(int dir, int which, int *copy, struct err *e)
 	*copy = -1;
 	if (fstatat(dir, files[which].name, &st, 0) != 0)
 		return err_errno(e, "%s", files[which].name);
-	if (!S_ISREG(st.st_mode))
+	from = fd_open_regular(dir, files[which].name);
+	if (from < 0 && errno == EINVAL)
 		return err_set(e, "%s is no file", files[which].name);
-	from = openat(dir, files[which].name,
-	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (from < 0 || fstat(from, &st) != 0)
 		(void)err_errno(e, "cannot be opened");
-	else if (!S_ISREG(st.st_mode) || st.st_size > files[which].most)
+	else if (st.st_size > files[which].most)
 		(void)err_set(
 		    e, "has more than %d bytes", (int)files[which].most);
 	else if ((*copy = memfd_create("postal-tracker-certificate",
