@@ -388,6 +388,20 @@ def test_hostile_files(work, text, words):
         assert done.returncode == 65, done.stdout
 
 
+def test_a_key_cannot_end_its_comment(convert):
+    """postal.yml may be written by a user with less rights."""
+    values, text = convert(
+        'main_db:\n  host: a.example\n'
+        '  "x\\n[sandbox]\\naction = kill\\n# ": 1\n'
+        '"y\\nmax_connections = 1\\n# ": 2\n'
+    )
+    assert values["main_db.host"] == "a.example"
+    assert "sandbox.action" not in values, text
+    assert "clients.max_connections" not in values, text
+    assert "x?[sandbox]?action = kill?# " in text
+    assert "y?max_connections = 1?# " in text
+
+
 def test_utf16_and_a_byte_order_mark(convert, work):
     text = "main_db:\n  host: a.example\n"
     for encoding in ("utf-8-sig", "utf-16"):
