@@ -86,6 +86,7 @@ struct monitor {
 	unsigned int generation;
 	unsigned int workers;
 	bool reloading;	    /* new workers are not all ready yet */
+	bool reload_wanted; /* SIGHUP came before we served */
 	uint64_t end_by_ms;
 	uint64_t next_second_ms;
 	uint64_t next_watchdog_ms;
