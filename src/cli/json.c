@@ -1,37 +1,45 @@
 /*
- * json.c - values as JSON
+ * json.c - values as JSON, and as text for a terminal
  */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/utf8.h"
 #include "cli/internal.h"
 
 static void
-put_character(FILE *out, uint8_t c)
+put_character(FILE *out, struct span c)
 {
-	if (c == '"' || c == '\\')
-		(void)fprintf(out, "\\%c", c);
-	else if (c < 0x20 || c == 0x7f)
-		(void)fprintf(out, "\\u%04x", c);
+	/* Of U+0080 to U+009F it is the number. */
+	uint8_t last = c.p[c.len - 1];
+
+	if (utf8_is_control(c))
+		(void)fprintf(out, "\\u%04x", last);
+	else if (c.len == 1 && (last == '"' || last == '\\'))
+		(void)fprintf(out, "\\%c", last);
 	else
-		(void)fputc(c, out);
+		(void)fwrite(c.p, 1, c.len, out);
 }
 
 void
 json_string(FILE *out, struct span text)
 {
-	/* A byte becomes at most three. */
-	size_t cap = text.len * 3 + 1, len = 0;
-	uint8_t *valid = malloc(cap);
+	(void)fputc('"', out);
+	while (text.len > 0)
+		put_character(out, utf8_take(&text));
+	(void)fputc('"', out);
+}
 
-	if (valid != NULL)
-		len = utf8_repair(text, text.len, valid, cap);
-	(void)fputc('"', out);
-	for (size_t i = 0; i < len; i++)
-		put_character(out, valid[i]);
-	(void)fputc('"', out);
-	free(valid);
+void
+plain_text(FILE *out, struct span text)
+{
+	while (text.len > 0) {
+		struct span c = utf8_take(&text);
+
+		if (utf8_is_control(c))
+			(void)fputc('?', out);
+		else
+			(void)fwrite(c.p, 1, c.len, out);
+	}
 }
 
 void
