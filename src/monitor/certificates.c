@@ -244,6 +244,7 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
+	int n = 0;
 
 	if (dir == NULL)
 		return err_errno(e, "%s", directory);
@@ -256,15 +257,20 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 	for (size_t i = 0; i < c->n; i++)
 		c->list[i].present = false;
 	errno = 0;
-	while ((entry = readdir(dir)) != NULL) {
+	while (
+	    (entry = readdir(dir)) != NULL && n++ < CERTIFICATES_ENTRIES_MAX) {
 		if (entry->d_name[0] != '.' &&
 		    (entry->d_type == DT_DIR || entry->d_type == DT_LNK ||
 			entry->d_type == DT_UNKNOWN))
 			look_at(c, dirfd(dir), entry->d_name, at_once, found);
 		errno = 0;
 	}
-	if (errno != 0) {
+	if (entry != NULL)
+		(void)err_set(e, "%s holds more than %d entries", directory,
+		    CERTIFICATES_ENTRIES_MAX);
+	else if (errno != 0)
 		(void)err_errno(e, "%s", directory);
+	if (entry != NULL || errno != 0) {
 		(void)closedir(dir);
 		return -1;
 	}
