@@ -15,13 +15,21 @@
 
 static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
 
-/* Answers so many pages of ten rows, then empty ones. */
+#define REFUSES 0xfffffffe
+
+/* Answers so many pages of ten rows, then empty ones; or refuses. */
 static void
 serve(int fd, unsigned int pages)
 {
 	const struct ipc_channel c = {fd, IPC_STORE, IPC_TOOL};
+	const struct ipc_refusal refusal = {
+	    span_of("no: \x1b[2J\xc2\x9b \xc3\xa9\n")};
 	struct ipc_received in;
 
+	if (pages == REFUSES && ipc_receive(&c, buffer, &in) == IPC_OK) {
+		(void)ipc_send(&c, scratch, IPC_REFUSAL, &refusal, -1);
+		_exit(0);
+	}
 	for (unsigned int page = 0; ipc_receive(&c, buffer, &in) == IPC_OK;
 	     page++) {
 		uint8_t bytes[1024];
@@ -106,12 +114,24 @@ test_pages_without_end(void **state)
 	    e.text, "the store names more certificates than there can be");
 }
 
+static void
+test_words_of_a_store(void **state)
+{
+	struct err e = {0};
+	size_t n;
+
+	(void)state;
+	assert_int_equal(read_from(REFUSES, &n, &e), -1);
+	assert_string_equal(e.text, "no: ?[2J? \xc3\xa9?");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_pages_without_end),
+	    cmocka_unit_test(test_words_of_a_store),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
