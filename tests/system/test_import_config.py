@@ -402,6 +402,18 @@ def test_a_key_cannot_end_its_comment(convert):
     assert "y?max_connections = 1?# " in text
 
 
+def test_a_terminal_obeys_no_value(work):
+    source = work / "postal.yml"
+    for line in (r'port: "\e[2J"', r'bind_address: "\e[2J"', r'port: "\x9b2J"'):
+        source.write_text("fast_server:\n  enabled: yes\n  bind_address: ::1\n"
+                          f"  {line}\n")
+        said = run(source, code=65)
+        assert "\x1b" not in said and "\x9b" not in said, repr(said)
+    # Nor is it put into tracker.conf.
+    source.write_text(r'main_db: {database: "x\e[2J"}')
+    assert "cannot have this value" in run(source, code=65)
+
+
 def test_utf16_and_a_byte_order_mark(convert, work):
     text = "main_db:\n  host: a.example\n"
     for encoding in ("utf-8-sig", "utf-16"):
