@@ -40,7 +40,7 @@
 /* As in forward/library.c: what packaging tools read. */
 #define NOTE_TEXT                                                           \
 	"[{\"feature\":\"import-config\",\"description\":\"Reads Postal's " \
-	"postal.yml\",\"priority\":\"suggested\",\"soname\":[\"" SONAME     \
+	"postal.yml\",\"priority\":\"recommended\",\"soname\":[\"" SONAME     \
 	"\"]}]"
 
 static const struct {

@@ -123,6 +123,25 @@ def test_replica_builds_itself_again(stack):
     assert agents(stack.postal.clicks(1)) == ["new spool"]
 
 
+def test_all_links_are_older_than_retention(stack):
+    """A mail server that slept for years: nothing to copy, and no trouble."""
+    postal = stack.postal
+    postal.add_server("sleeper", 7)
+    postal.add_message(7, token="OldMessage")
+    postal.add_link(7, "OldLink", URL, 1, timestamp="1212345678.100000")
+    wait_for(lambda: stack.click("/sleeper/OldLink").status == 307, "the link")
+    # Its turn comes with those of the others; then again.
+    for number in range(3):
+        before = wait_links(stack, 1)["links"]
+        postal.add_link(1, f"Awake{number}", URL, 1)
+        wait_links(stack, before + 1)
+    before = wait_links(stack, 1)["links"]
+    postal.add_link(7, "NewLink", URL, 1)
+    wait_links(stack, before + 1)
+    stack.wait_drained()
+    assert stack.tracker.log().count("forwarder connected") == 1
+
+
 def test_server_added_and_removed(stack):
     postal = stack.postal
     assert stack.tracker.get("/img/other1/x").status == 404
