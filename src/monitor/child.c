@@ -249,15 +249,20 @@ child_stop(struct child *c, uint64_t grace_ms)
 {
 	/* The rest is for its end: what it cannot finish it says itself. */
 	struct ipc_stop body = {(uint32_t)(grace_ms - grace_ms / 8)};
+	uint64_t until = clock_mono_ms() + grace_ms;
+	/* A worker of before a reload had as long as its visitors may take. */
+	bool hurry = c->state == CHILD_STOPPING && c->kill_at_ms > until;
 
 	if (c->state == CHILD_WAITING)
 		c->state = CHILD_FREE;
-	if (!child_is_running(c))
+	if (!child_is_running(c) && !hurry)
 		return;
 	c->state = CHILD_STOPPING;
-	c->kill_at_ms = clock_mono_ms() + grace_ms;
+	c->kill_at_ms = until;
 	loop_wake_at(&c->monitor->loop, c->kill_at_ms);
-	child_send(c, IPC_STOP, &body, -1);
+	/* Others have nothing that could end sooner. */
+	if (!hurry || c->role == IPC_WEB)
+		child_send(c, IPC_STOP, &body, -1);
 }
 
 void
