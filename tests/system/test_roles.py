@@ -1,16 +1,12 @@
 """What the processes may do, looked at from outside while they serve."""
 
-import ctypes
 import os
 import re
 import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 from conftest import wait_for
-from fake_forwarder import NUMBER
 
 
 def fields(pid):
@@ -174,37 +170,3 @@ def test_a_role_is_not_started_by_hand(tracker):
     )
     assert r.returncode != 0
     assert "postal-tracker run" in r.stderr
-
-
-# PONG without end, by a channel that was taken over.
-FLOOD = """
-import socket, struct
-s = socket.socket(fileno=0)
-s.setblocking(True)
-message = struct.pack("<H", %d)
-while True:
-    s.send(message)
-"""
-
-
-def test_a_role_that_never_stops_sending(tracker):
-    """The monitor hears signals all the same."""
-    web = tracker.roles()["web[0]"]
-    libc = ctypes.CDLL(None, use_errno=True)
-    process = os.pidfd_open(web)
-    fd = libc.syscall(438, process, 3, 0)  # pidfd_getfd
-    assert fd >= 0, os.strerror(ctypes.get_errno())
-    os.close(process)
-    floods = [
-        subprocess.Popen([sys.executable, "-c", FLOOD % NUMBER["PONG"]], stdin=fd,
-                         stderr=subprocess.DEVNULL)
-        for _ in range(3)
-    ]
-    os.close(fd)
-    try:
-        tracker.process.send_signal(signal.SIGHUP)
-        tracker.wait_ready(2)
-    finally:
-        for p in floods:
-            p.kill()
-            p.wait()
