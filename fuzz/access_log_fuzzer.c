@@ -15,16 +15,10 @@
 
 #include "base/array.h"
 #include "base/utf8.h"
+#include "fuzz/demand.h"
 #include "http/access.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* Up to the next 0xfe, so that a field may hold any other byte. */
 static struct span

@@ -7,19 +7,12 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "admin/target.h"
+#include "fuzz/demand.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void
 check_name(const struct admin_target *t)

@@ -8,9 +8,9 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "tests/unit/tls_world.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,13 +20,6 @@ extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char pem[PEM_MAX];
 
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
-
 static struct span
 to_pem(struct span der, const char *label)
 {
@@ -35,13 +28,6 @@ to_pem(struct span der, const char *label)
 	demand(n < sizeof(pem));
 	br_pem_encode(pem, der.p, der.len, label, 0);
 	return (struct span){(const uint8_t *)pem, n};
-}
-
-static void
-check_inside(struct span s, struct span whole)
-{
-	demand(s.len == 0 ||
-	       (s.p >= whole.p && s.p + s.len <= whole.p + whole.len));
 }
 
 static void
@@ -61,18 +47,18 @@ check_chain(struct span text)
 	}
 	demand(c.n_chain >= 1 && c.n_chain <= TLS_CHAIN_MAX);
 	for (size_t i = 0; i < c.n_chain; i++)
-		check_inside(c.chain[i], whole);
-	check_inside(c.names, whole);
-	check_inside(c.key.point, whole);
-	check_inside(c.key.modulus, whole);
-	check_inside(c.key.exponent, whole);
+		demand_inside(c.chain[i], whole);
+	demand_inside(c.names, whole);
+	demand_inside(c.key.point, whole);
+	demand_inside(c.key.modulus, whole);
+	demand_inside(c.key.exponent, whole);
 	demand(tls_signature_size(&c.key) <= TLS_SIGNATURE_MAX);
 	set = tls_set_new(&key);
 	demand(set != NULL);
 	demand(tls_set_add(set, text, 1, (struct span){0}, &e) == 0);
 	rest = c.names;
 	for (; tls_certificate_next_name(&rest, &name); n++) {
-		check_inside(name, whole);
+		demand_inside(name, whole);
 		demand(name.len == 1 || tls_set_find(set, name) != NULL);
 		if (name.p[0] != '*' && name.p[0] != '.')
 			demand(tls_certificate_covers(&c, name));

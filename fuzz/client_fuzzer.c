@@ -11,17 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "http/client.h"
 #include "http/reply.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static struct addr
 address(const char *text)

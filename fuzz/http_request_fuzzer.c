@@ -7,28 +7,14 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "http/request.h"
 
 #define LIMIT 2048
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
-
-static void
-check_inside(struct span s, struct span whole)
-{
-	demand(s.len == 0 ||
-	       (s.p >= whole.p && s.p + s.len <= whole.p + whole.len));
-}
 
 static enum http_parse
 parse(struct http_request *r, struct span whole, size_t step)
@@ -54,11 +40,11 @@ check_accepted(const struct http_request *r, struct span whole)
 	for (size_t i = 0; i < head.len; i++)
 		demand(head.p[i] >= 0x20 || head.p[i] == '\r' ||
 		       head.p[i] == '\n' || head.p[i] == '\t');
-	check_inside(r->target, head);
-	check_inside(r->user_agent, head);
+	demand_inside(r->target, head);
+	demand_inside(r->user_agent, head);
 	demand(r->n_forwarded <= HTTP_FORWARDED_MAX);
 	for (size_t i = 0; i < r->n_forwarded; i++)
-		check_inside(r->forwarded[i], head);
+		demand_inside(r->forwarded[i], head);
 	demand(r->target.len > 0 && r->target.len <= HTTP_TARGET_MAX);
 }
 

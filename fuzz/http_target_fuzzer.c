@@ -11,16 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "fuzz/demand.h"
 #include "http/target.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* The word that begins at `at`: its length. */
 static size_t

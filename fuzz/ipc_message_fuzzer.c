@@ -7,26 +7,12 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "ipc/message.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
-
-static void
-check_inside(struct span s, struct span whole)
-{
-	demand(s.len == 0 ||
-	       (s.p >= whole.p && s.p + s.len <= whole.p + whole.len));
-}
 
 static void
 check_fields(
@@ -40,11 +26,11 @@ check_fields(
 
 		if (f->kind == IPC_SPAN8 || f->kind == IPC_SPAN16) {
 			memcpy(&span, at, sizeof(span));
-			check_inside(span, whole);
+			demand_inside(span, whole);
 			demand(span.len >= f->least && span.len <= f->most);
 		} else if (f->kind == IPC_LIST) {
 			memcpy(&list, at, sizeof(list));
-			check_inside(list.records, whole);
+			demand_inside(list.records, whole);
 		}
 	}
 }

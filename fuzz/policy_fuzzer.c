@@ -11,18 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "sandbox/policy.h"
 
 #define TEXT_SIZE (1 << 20)
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static int
 include(void *owner, struct span name, struct span *text, struct err *e)

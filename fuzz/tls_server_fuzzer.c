@@ -12,9 +12,9 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/demand.h"
 #include "tests/unit/tls_world.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,13 +28,6 @@ struct outcome {
 static struct world world;
 static struct client client;
 static uint8_t buffer[TLS_FEED_MAX];
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 static void
 check(struct tls_conn *c)

@@ -21,6 +21,7 @@
 #include "base/array.h"
 #include "base/utf8.h"
 #include "forward/payload.h"
+#include "fuzz/demand.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,13 +50,6 @@ static const size_t places[] = {
     offsetof(struct forward_payload, ip),
     offsetof(struct forward_payload, user_agent),
 };
-
-static void
-demand(int condition)
-{
-	if (!condition)
-		abort();
-}
 
 /* The bytes up to the next FF FF, which is passed over. */
 static struct span

@@ -122,26 +122,13 @@ write_on(struct conn *c)
 static void
 keep_rest(struct conn *c, const struct iovec *parts, int n, size_t sent)
 {
-	size_t total = 0;
-
-	for (int i = 0; i < n; i++)
-		total += parts[i].iov_len;
-	if (sent < total)
-		c->out = malloc(total - sent);
+	c->out = malloc(http_reply_rest(parts, n, sent, NULL));
 	if (c->out == NULL) {
 		conn_close(c);
 		return;
 	}
-	c->out_len = c->out_at = 0;
-	for (int i = 0; i < n; i++) {
-		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-		size_t len = parts[i].iov_len - skip;
-
-		memcpy(c->out + c->out_len,
-		    (const uint8_t *)parts[i].iov_base + skip, len);
-		c->out_len += len;
-		sent -= skip;
-	}
+	c->out_len = http_reply_rest(parts, n, sent, c->out);
+	c->out_at = 0;
 	if (loop_change(&c->admin->loop, &c->watch, EPOLLOUT) != 0) {
 		conn_close(c);
 		return;

@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 void
 fd_close(int *fd)
@@ -37,6 +40,23 @@ fd_set_nonblock(int fd)
 	int flags = fcntl(fd, F_GETFL);
 
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int
+fd_open_file(const char *path, struct stat *st, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return err_errno(e, "cannot open");
+	if (fstat(fd, st) != 0)
+		(void)err_errno(e, "cannot look at it");
+	else if (!S_ISREG(st->st_mode))
+		(void)err_set(e, "is not a regular file");
+	else
+		return fd;
+	fd_close(&fd);
+	return -1;
 }
 
 int
@@ -76,6 +96,18 @@ fd_seqpacket_pair(int pair[2], struct err *e)
 		0, pair) != 0)
 		return err_errno(e, "cannot make a channel");
 	return 0;
+}
+
+bool
+fd_wait(int fd, short events, uint64_t until_ms)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	uint64_t now = clock_mono_ms();
+	int n = 0;
+
+	if (now < until_ms)
+		n = poll(&p, 1, (int)(until_ms - now));
+	return n > 0 || (n < 0 && errno == EINTR);
 }
 
 int

@@ -4,7 +4,9 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -14,6 +16,10 @@ void fd_close(int *fd);
 /* Close-on-exec on or off. */
 int fd_set_cloexec(int fd, int on);
 int fd_set_nonblock(int fd);
+/* Opens a regular file for reading; a FIFO would have us wait for a writer.
+ * *st is that of what was opened. The error does not have the path. Owner: the
+ * caller. */
+int fd_open_file(const char *path, struct stat *st, struct err *e);
 /* Closes every descriptor from first upwards. */
 int fd_close_from(int first);
 /* A close-on-exec duplicate numbered at least `least`. Owner: the caller. */
@@ -30,6 +36,9 @@ int fd_dup_above(int fd, int least);
 int fd_open_regular(int dir_fd, const char *path);
 /* A pair of connected SOCK_SEQPACKET sockets, close-on-exec, non-blocking. */
 int fd_seqpacket_pair(int pair[2], struct err *e);
+/* Waits for poll's events, or the end of the peer, until that monotonic time.
+ * true also when a signal came: try what was waited for. */
+bool fd_wait(int fd, short events, uint64_t until_ms);
 /* How many descriptors this process may open (RLIMIT_NOFILE); raises the
  * soft limit to the hard one first. */
 int fd_raise_limit(void);

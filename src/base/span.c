@@ -20,6 +20,42 @@ span_equal(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
+static bool
+is_of_word(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_';
+}
+
+bool
+span_is_base64url(struct span a)
+{
+	for (size_t i = 0; i < a.len; i++)
+		if (!is_of_word(ascii_lower(a.p[i])))
+			return false;
+	return true;
+}
+
+bool
+span_is_domain(struct span a)
+{
+	bool dot = false;
+
+	for (size_t i = 0; i < a.len; i++) {
+		bool edge = i == 0 || i + 1 == a.len;
+
+		if (a.p[i] != '.') {
+			if (!is_of_word(a.p[i]))
+				return false;
+			continue;
+		}
+		if (edge || a.p[i - 1] == '.')
+			return false;
+		dot = true;
+	}
+	return dot;
+}
+
 uint8_t
 ascii_lower(uint8_t c)
 {

@@ -32,6 +32,13 @@ struct span span_trim(struct span a);
 /* Copies into text as a C string; -1 when it does not fit or holds a NUL. */
 int span_to_text(struct span a, char *text, size_t size);
 
+/* Whether all bytes are letters, digits, "-" and "_": base64url, of which ACME
+ * makes its tokens (RFC 8555, section 8). So is an empty one. */
+bool span_is_base64url(struct span a);
+/* Whether it is the name of a domain: two labels or more, none of them empty,
+ * of small letters, digits, "-" and "_". */
+bool span_is_domain(struct span a);
+
 /* ASCII only, whatever the locale. */
 uint8_t ascii_lower(uint8_t c);
 

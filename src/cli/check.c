@@ -111,25 +111,6 @@ check_is_private(const struct addr *a)
 /* --- what has no file of its own --------------------------------------- */
 
 static void
-check_unbuilt(struct check *k)
-{
-	char value[CONFIG_PATH_SIZE];
-
-	for (size_t i = 0; i < config_n_directives; i++) {
-		const struct config_directive *d = &config_directives[i];
-
-		if (d->built || k->origins->of[i].file[0] == '\0')
-			continue;
-		config_format_value(k->config, d, value, sizeof(value));
-		check_say(k, "warn",
-		    "[%s] %s = %s has no effect in this version "
-		    "(%s:%u); take it out",
-		    d->section, d->key, value, k->origins->of[i].file,
-		    k->origins->of[i].line);
-	}
-}
-
-static void
 check_status(struct check *k, const struct ipc_status *s)
 {
 	if (s->ready)
@@ -166,7 +147,6 @@ check_daemon(struct check *k)
 /* --- all of it --------------------------------------------------------- */
 
 static void (*const checks[])(struct check *k) = {
-    check_unbuilt,
     check_kernel,
     check_users,
     check_limits,
@@ -184,13 +164,13 @@ static void (*const checks[])(struct check *k) = {
 /* The errors go to stderr, as those of every command do; for a program that
  * reads JSON they are lines too. */
 static struct config *
-load(struct check *k, const char *path, struct config_origins *origins)
+load(struct check *k, const char *path)
 {
 	struct config_errors *errors = calloc(1, sizeof(*errors));
 	struct config *c = calloc(1, sizeof(*c));
 
 	if (errors != NULL && c != NULL &&
-	    config_load(path, c, origins, errors) == 0) {
+	    config_load(path, c, NULL, errors) == 0) {
 		free(errors);
 		return c;
 	}
@@ -211,26 +191,20 @@ load(struct check *k, const char *path, struct config_origins *origins)
 int
 command_check(int argc, char **argv)
 {
-	struct config_origins *origins = calloc(1, sizeof(*origins));
-	struct check k = {.origins = origins};
+	struct check k = {.config = NULL};
 	struct options o;
 	struct config *c;
 
-	if (origins == NULL)
-		return EX_OSERR;
-	if (options_parse(&o, argc, argv, OPTION_CONFIG | OPTION_JSON) != 0) {
-		free(origins);
+	if (options_parse(&o, argc, argv, OPTION_CONFIG | OPTION_JSON) != 0)
 		return EX_USAGE;
-	}
 	k.json = o.json;
-	c = load(&k, o.config, origins);
+	c = load(&k, o.config);
 	k.config = c;
 	if (c != NULL)
 		check_say(&k, "ok", "configuration: %s",
 		    o.config != NULL ? o.config : config_default_path());
 	for (size_t i = 0; c != NULL && i < ARRAY_LENGTH(checks); i++)
 		checks[i](&k);
-	free(origins);
 	if (c == NULL)
 		return EX_CONFIG;
 	free(c);

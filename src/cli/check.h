@@ -15,7 +15,6 @@
 
 struct check {
 	const struct config *config;
-	const struct config_origins *origins;
 	bool json;   /* --json: an object a line */
 	bool failed; /* there was a FAIL */
 };

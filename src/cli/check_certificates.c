@@ -209,7 +209,7 @@ check_all(struct pairs_look *l)
 		check_say(l->k, "warn",
 		    "[https] certificates %s: there is no pair in it, and "
 		    "every TLS handshake fails with unrecognized_name; get "
-		    "certificates, see README",
+		    "certificates: CERTIFICATES in postal-tracker(8)",
 		    l->k->config->https.certificates);
 	if (l->n > 0)
 		qsort(l->list, l->n, sizeof(l->list[0]), by_name);

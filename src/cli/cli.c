@@ -24,8 +24,8 @@ static const struct {
     {"forward", command_forward, "forward [-c FILE]",
 	"the forwarder to Postal's MySQL, in the foreground"},
     {"check", command_check, "check [-c FILE] [--json]",
-	"configuration, ports, spool, users, MySQL: a line each, with the "
-	"remedy"},
+	"configuration, machine, database, certificates, daemon: a line each, "
+	"with the remedy"},
     {"selftest", command_selftest,
 	"selftest [-c FILE] [--json] [--server TOKEN] [--url URL]",
 	"play one open and one click, show where they arrive, leave nothing"},

@@ -389,10 +389,10 @@ put_next_steps(struct import *im)
 	static const char *const steps[] = {
 	    "Postal's own account may do everything with its databases. Make "
 	    "one for the",
-	    "tracker that may do little (README.md, \"With Postal\"), and "
-	    "write it to",
-	    "user and password_file above; `postal-tracker sql` prints the "
-	    "grants.",
+	    "tracker that may do little (WITH POSTAL'S MYSQL in "
+	    "postal-tracker(8)), and",
+	    "write it to user and password_file above; `postal-tracker sql` "
+	    "prints the grants.",
 	    "Then: `postal-tracker check` until no line says FAIL.",
 	};
 

@@ -108,8 +108,8 @@ put_fast_listen(struct import *im)
 	import_put(im, "http", "listen", list, where, from);
 	(void)list_addresses(im, tls, list, &first);
 	import_comment(im, "https",
-	    "fast_server.ssl_port: once there are certificates (README.md, "
-	    "\"HTTPS that works by itself\"):");
+	    "fast_server.ssl_port: once there are certificates (CERTIFICATES "
+	    "in postal-tracker(8)):");
 	import_comment(im, NULL, "#listen = %s", list);
 	import_comment(im, NULL,
 	    "#certificates = /var/lib/postal-tracker-acme/certificates");

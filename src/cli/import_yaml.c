@@ -11,9 +11,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 
 #include "base/array.h"
 #include "base/fd.h"
+#include "base/library.h"
 #include "sandbox/sandbox.h"
 
 #define FILE_MOST (1U << 20)
@@ -37,22 +37,12 @@
 
 /* --- the library ------------------------------------------------------- */
 
-/* As in forward/library.c: what packaging tools read. */
-#define NOTE_TEXT                                                           \
-	"[{\"feature\":\"import-config\",\"description\":\"Reads Postal's " \
-	"postal.yml\",\"priority\":\"recommended\",\"soname\":[\"" SONAME     \
-	"\"]}]"
+LIBRARY_NOTE(
+    "[{\"feature\":\"import-config\",\"description\":\"Reads "
+    "Postal's postal.yml\",\"priority\":\"recommended\",\"soname\":[\"" SONAME
+    "\"]}]");
 
-static const struct {
-	uint32_t owner_size;
-	uint32_t text_size;
-	uint32_t type;
-	char owner[4];
-	char text[(sizeof(NOTE_TEXT) + 3) & ~(size_t)3];
-} note __attribute__((used, section(".note.dlopen"), aligned(4))) = {
-    4, sizeof(NOTE_TEXT), 0x407c0c0a, "FDO", NOTE_TEXT};
-
-static struct {
+static struct yaml {
 	int (*initialize)(yaml_parser_t *);
 	void (*set_input)(yaml_parser_t *, const unsigned char *, size_t);
 	int (*parse)(yaml_parser_t *, yaml_event_t *);
@@ -62,25 +52,17 @@ static struct {
 static int
 open_library(struct import_file *f)
 {
-	const struct {
-		const char *name;
-		void *at;
-	} symbols[] = {
-	    {"yaml_parser_initialize", &yaml.initialize},
-	    {"yaml_parser_set_input_string", &yaml.set_input},
-	    {"yaml_parser_parse", &yaml.parse},
-	    {"yaml_event_delete", &yaml.event_delete},
+	static const struct library_symbol symbols[] = {
+	    {"yaml_parser_initialize", offsetof(struct yaml, initialize)},
+	    {"yaml_parser_set_input_string", offsetof(struct yaml, set_input)},
+	    {"yaml_parser_parse", offsetof(struct yaml, parse)},
+	    {"yaml_event_delete", offsetof(struct yaml, event_delete)},
 	};
-	void *library = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
+	void *handle = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
+	struct err e;
 
-	for (size_t i = 0; library != NULL && i < ARRAY_LENGTH(symbols); i++) {
-		void *found = dlsym(library, symbols[i].name);
-
-		if (found == NULL)
-			library = NULL;
-		memcpy(symbols[i].at, &found, sizeof(found));
-	}
-	if (library != NULL)
+	if (handle != NULL && library_find(handle, SONAME, symbols,
+				  ARRAY_LENGTH(symbols), &yaml, &e) == 0)
 		return 0;
 	(void)snprintf(f->error, sizeof(f->error),
 	    "there is no %s to read YAML with; install libyaml-0-2 (Debian, "
@@ -402,20 +384,13 @@ run(struct import_file *f, struct span text, struct err *e)
 static int
 read_file(const char *path, uint8_t *bytes, size_t *len, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
+	int fd = fd_open_file(path, &st, e);
 	ssize_t n = 1;
 
 	*len = 0;
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)err_errno(e, "%s", path);
-		fd_close(&fd);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		fd_close(&fd);
-		return err_set(e, "%s: is not a regular file", path);
-	}
+	if (fd < 0)
+		return err_prefix(e, "%s", path);
 	while (n > 0 && *len <= FILE_MOST) {
 		n = read(fd, bytes + *len, FILE_MOST + 1 - *len);
 		*len += n > 0 ? (size_t)n : 0;

@@ -1,31 +1,25 @@
 /*
  * json.c - values as JSON, and as text for a terminal
  */
+#include "base/json.h"
+
 #include <inttypes.h>
 
 #include "base/utf8.h"
 #include "cli/internal.h"
 
-static void
-put_character(FILE *out, struct span c)
-{
-	/* Of U+0080 to U+009F it is the number. */
-	uint8_t last = c.p[c.len - 1];
-
-	if (utf8_is_control(c))
-		(void)fprintf(out, "\\u%04x", last);
-	else if (c.len == 1 && (last == '"' || last == '\\'))
-		(void)fprintf(out, "\\%c", last);
-	else
-		(void)fwrite(c.p, 1, c.len, out);
-}
-
 void
 json_string(FILE *out, struct span text)
 {
 	(void)fputc('"', out);
-	while (text.len > 0)
-		put_character(out, utf8_take(&text));
+	while (text.len > 0) {
+		uint8_t escaped[JSON_ESCAPED_MAX];
+		size_t len, taken = json_escape(text, escaped, &len);
+
+		(void)fwrite(escaped, 1, len, out);
+		text.p += taken;
+		text.len -= taken;
+	}
 	(void)fputc('"', out);
 }
 

@@ -8,11 +8,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -33,27 +31,6 @@ static void
 add_error(struct config_work *w, const char *path, const struct err *e)
 {
 	config_add_error(w->errors, path, 0, e);
-}
-
-/* Opens a regular file; a FIFO would keep the daemon waiting for a writer. */
-static int
-open_file(const char *path, struct err *e)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0)
-		return err_errno(e, "cannot open");
-	if (fstat(fd, &st) != 0)
-		(void)err_errno(e, "cannot look at it");
-	else if (S_ISDIR(st.st_mode))
-		(void)err_set(e, "is a directory, not a file");
-	else if (!S_ISREG(st.st_mode))
-		(void)err_set(e, "is not a regular file");
-	else
-		return fd;
-	fd_close(&fd);
-	return -1;
 }
 
 /* Reads at most FILE_MOST bytes; the buffer has room for one more. */
@@ -82,8 +59,9 @@ load_file(struct config_work *w, const char *path, bool required)
 {
 	uint8_t *buffer = NULL;
 	struct err e = {0};
+	struct stat st;
 	size_t len = 0;
-	int fd = open_file(path, &e);
+	int fd = fd_open_file(path, &st, &e);
 
 	if (fd < 0) {
 		if (required || e.code != ENOENT)

@@ -160,8 +160,6 @@ struct config_directive {
 	const struct config_choice_name *choices; /* ends with a NULL name */
 	const char *initial; /* the default, as it would be written */
 	const char *doc;     /* one line for tracker.conf and the manual */
-	bool built; /* false: accepted, but its part of the server is not
-		     * there yet; `check` says so when it is set */
 };
 
 /* The table, in the order of tracker.conf. */

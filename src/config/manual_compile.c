@@ -102,8 +102,6 @@ put_directive(const struct config_directive *d)
 		(void)printf("Default:\n.Ql \"%s\" .\n", d->initial);
 	(void)printf(".br\n");
 	put_sentence(d->doc);
-	if (!d->built)
-		(void)printf("Accepted, without effect in this version.\n");
 }
 
 static void

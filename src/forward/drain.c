@@ -18,8 +18,6 @@
 #include "forward/ledger.h"
 
 #define PAGE_EVENTS 8192
-/* Fits a SETTLE of single events. */
-#define SETTLE_ROWS 8192
 /* The whole is tried again at once, then after a pause that doubles. */
 #define PAUSE_FIRST_MS 50
 #define PAUSE_MOST_MS 2000

@@ -6,7 +6,6 @@
  */
 #include "forward/feed.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,13 +140,7 @@ feed_listen(struct feed *f, struct err *e)
 static int
 wait_for(struct feed *f, short events, uint64_t until_ms, struct err *e)
 {
-	struct pollfd p = {.fd = f->channel.fd, .events = events};
-	uint64_t now = clock_mono_ms();
-	int n = 0;
-
-	if (now < until_ms)
-		n = poll(&p, 1, (int)(until_ms - now));
-	if (n > 0 || (n < 0 && errno == EINTR))
+	if (fd_wait(f->channel.fd, events, until_ms))
 		return 0;
 	feed_drop(f);
 	return err_set(e, "the store does not answer; see its log");

@@ -26,8 +26,6 @@ static const struct {
     {"libmysqlclient.so.20", SQL_MYSQL_5},
 };
 
-/* --- the note ---------------------------------------------------------- */
-
 #define NOTE_TEXT                                                            \
 	"[{\"feature\":\"mysql\",\"description\":\"Writes opens and clicks " \
 	"into Postal's database\",\"priority\":\"recommended\",\"soname\":[" \

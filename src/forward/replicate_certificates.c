@@ -49,15 +49,8 @@ token_of(struct span path)
 	if (!span_starts(path, prefix))
 		return none;
 	path = (struct span){path.p + prefix.len, path.len - prefix.len};
-	if (path.len > IPC_CHALLENGE_TOKEN_MAX)
+	if (path.len > IPC_CHALLENGE_TOKEN_MAX || !span_is_base64url(path))
 		return none;
-	for (size_t i = 0; i < path.len; i++) {
-		uint8_t c = ascii_lower(path.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    c != '-' && c != '_')
-			return none;
-	}
 	return path;
 }
 
@@ -125,24 +118,12 @@ static const char rows_text[] =
 static bool
 take_name(struct certificate_row *row, struct span name)
 {
-	bool dot = false;
-
-	if (name.len == 0 || name.len > sizeof(row->name))
+	if (name.len > sizeof(row->name))
 		return false;
 	row->len = (uint8_t)name.len;
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t c = ascii_lower(name.p[i]);
-		bool edge = i == 0 || i + 1 == name.len;
-
-		if (c == '.' && (edge || name.p[i - 1] == '.'))
-			return false;
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    c != '-' && c != '_' && c != '.')
-			return false;
-		dot = dot || c == '.';
-		row->name[i] = c;
-	}
-	return dot;
+	for (size_t i = 0; i < name.len; i++)
+		row->name[i] = ascii_lower(name.p[i]);
+	return span_is_domain((struct span){row->name, row->len});
 }
 
 static void

@@ -6,7 +6,6 @@
  */
 #include "forward/row_sender.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -105,13 +104,7 @@ row_sender_is_up(
 static int
 wait_for(struct row_sender *h, short events, uint64_t until_ms, struct err *e)
 {
-	struct pollfd p = {.fd = h->channel.fd, .events = events};
-	uint64_t now = clock_mono_ms();
-	int n = 0;
-
-	if (now < until_ms)
-		n = poll(&p, 1, (int)(until_ms - now));
-	if (n > 0 || (n < 0 && errno == EINTR))
+	if (fd_wait(h->channel.fd, events, until_ms))
 		return 0;
 	row_sender_drop(h);
 	return err_set(e, "the monitor does not take certificates");

@@ -7,7 +7,6 @@
 #include "forward/secret.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,16 +40,12 @@ take_pages(struct secret *s, struct err *e)
 static int
 open_checked(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
+	int fd = fd_open_file(path, &st, e);
 
 	if (fd < 0)
-		return err_errno(e, "cannot open");
-	if (fstat(fd, &st) != 0)
-		(void)err_errno(e, "cannot look at it");
-	else if (!S_ISREG(st.st_mode))
-		(void)err_set(e, "is not a regular file");
-	else if ((st.st_mode & S_IRWXO) != 0)
+		return -1;
+	if ((st.st_mode & S_IRWXO) != 0)
 		(void)err_set(e,
 		    "every user of this machine can get at it (mode %04o); "
 		    "run: chmod o-rwx %.200s",

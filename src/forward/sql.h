@@ -24,7 +24,6 @@ struct st_mysql;
 struct st_mysql_stmt;
 struct st_mysql_bind;
 
-#define SQL_PARAMETERS_MAX 65535 /* the protocol's limit */
 #define SQL_COLUMNS_MAX 64
 /* The longest value that is fetched; TEXT has at most 64 KiB. */
 #define SQL_VALUE_MAX ((size_t)1 << 20)

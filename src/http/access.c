@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/utf8.h"
 
 #define MORE "..."
@@ -36,7 +37,7 @@ plain_run(struct span s)
 
 /* \x0A; returns how many bytes of s it stands for. */
 static size_t
-escape_text(struct span s, uint8_t out[8], size_t *len)
+escape_text(struct span s, uint8_t out[JSON_ESCAPED_MAX], size_t *len)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
@@ -48,37 +49,6 @@ escape_text(struct span s, uint8_t out[8], size_t *len)
 	return 1;
 }
 
-/*
- * \" and \\, other characters of ASCII and the controls behind it as \u001B,
- * so that no terminal obeys them; the others as they are, what is not UTF-8 as
- * U+FFFD.
- */
-static size_t
-escape_json(struct span s, uint8_t out[8], size_t *len)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	struct span rest = s, c = utf8_take(&rest);
-	uint8_t last = c.p[c.len - 1];
-
-	if (c.len == 1 && (last == '"' || last == '\\')) {
-		out[0] = '\\';
-		out[1] = last;
-		*len = 2;
-	} else if (c.len == 1 ||
-		   (c.len == 2 && c.p[0] == 0xc2 && last < 0xa0)) {
-		out[0] = '\\';
-		out[1] = 'u';
-		out[2] = out[3] = '0';
-		out[4] = (uint8_t)hex[last >> 4];
-		out[5] = (uint8_t)hex[last & 0x0f];
-		*len = 6;
-	} else {
-		memcpy(out, c.p, c.len);
-		*len = c.len;
-	}
-	return s.len - rest.len;
-}
-
 /* At most so many bytes, cut between characters and escapes. */
 static void
 put_escaped(struct writer *w, enum http_access_format format, struct span s,
@@ -88,7 +58,7 @@ put_escaped(struct writer *w, enum http_access_format format, struct span s,
 
 	while (s.len > 0) {
 		size_t taken = plain_run(s), len = taken;
-		uint8_t escaped[8];
+		uint8_t escaped[JSON_ESCAPED_MAX];
 		struct span put = s;
 
 		if (taken > left) {
@@ -97,7 +67,7 @@ put_escaped(struct writer *w, enum http_access_format format, struct span s,
 			left = 0;
 		} else if (taken == 0) {
 			taken = format == HTTP_ACCESS_JSON
-				    ? escape_json(s, escaped, &len)
+				    ? json_escape(s, escaped, &len)
 				    : escape_text(s, escaped, &len);
 			put.p = escaped;
 		}

@@ -183,6 +183,24 @@ http_reply_of_status(int status)
 	return HTTP_REPLY_BAD_REQUEST;
 }
 
+size_t
+http_reply_rest(const struct iovec *parts, int n, size_t sent, uint8_t *out)
+{
+	size_t left = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+		size_t len = parts[i].iov_len - skip;
+
+		if (out != NULL && len > 0)
+			memcpy(out + left,
+			    (const uint8_t *)parts[i].iov_base + skip, len);
+		left += len;
+		sent -= skip;
+	}
+	return left;
+}
+
 int
 http_reply_status(enum http_reply reply)
 {

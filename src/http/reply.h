@@ -72,6 +72,11 @@ enum http_reply http_reply_of_status(int status);
 int http_reply_render(const struct http_replies *all, enum http_reply reply,
     struct http_reply_options *options, struct iovec parts[HTTP_REPLY_PARTS]);
 
+/* Copies what is left of the parts behind the bytes that were sent to out,
+ * when that is not NULL; returns how many bytes that are. */
+size_t http_reply_rest(
+    const struct iovec *parts, int n, size_t sent, uint8_t *out);
+
 /* Status code of a reply, for the log and the counters. */
 int http_reply_status(enum http_reply reply);
 

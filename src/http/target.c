@@ -77,11 +77,8 @@ challenge_token(struct span s)
 {
 	static const struct span none = {NULL, 0};
 
-	if (s.len > HTTP_CHALLENGE_TOKEN_MAX)
+	if (s.len > HTTP_CHALLENGE_TOKEN_MAX || !span_is_base64url(s))
 		return none;
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_word(s.p[i]) && s.p[i] != '_')
-			return none;
 	return s;
 }
 

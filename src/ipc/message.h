@@ -109,7 +109,6 @@ enum ipc_type {
 
 /* The largest record; receive buffers have this size. */
 #define IPC_RECORD_MAX 131072
-#define IPC_MAX_FDS 1
 /* Counted up when a message changes: store.sock outlives an upgrade. */
 #define IPC_VERSION 4
 

@@ -34,27 +34,6 @@ static const int all_seals =
 
 /* --- rows -------------------------------------------------------------- */
 
-/* Security: the name goes to the log, and to workers as one that is served. A
- * domain, so neither "default" nor a wildcard. */
-static bool
-is_domain(struct span name)
-{
-	bool dot = false;
-
-	for (size_t i = 0; i < name.len; i++) {
-		uint8_t c = name.p[i];
-		bool edge = i == 0 || i + 1 == name.len;
-
-		if (c == '.' && (edge || name.p[i - 1] == '.'))
-			return false;
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    c != '-' && c != '_' && c != '.')
-			return false;
-		dot = dot || c == '.';
-	}
-	return dot;
-}
-
 /* The place of a row, or where it would be. */
 static size_t
 place_of(const struct handover *h, const char *name, bool *there)
@@ -137,7 +116,9 @@ take_part(struct handover *h, const struct ipc_list *rows, struct writer *w,
 		struct handover_row *row;
 
 		ipc_next(&c, &ipc_certificate_row_record, &each);
-		if (!is_domain(each.name))
+		/* Security: the name goes to the log, and to workers as one
+		 * that is served. So neither "default" nor a wildcard. */
+		if (!span_is_domain(each.name))
 			return IPC_BREACH_FORM;
 		row = row_of(h, each.name);
 		if (row == NULL || h->n_named == IPC_ROWS_MAX)

@@ -17,21 +17,6 @@
 
 #include "base/fd.h"
 
-/* Security: again, because the worker may be hijacked. An empty one is a
- * question too. */
-bool
-challenge_is_token(struct span token)
-{
-	for (size_t i = 0; i < token.len; i++) {
-		uint8_t c = ascii_lower(token.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-		    c != '-' && c != '_')
-			return false;
-	}
-	return true;
-}
-
 static void
 warn_of_file(struct store *s, const char *name, const char *why)
 {
@@ -174,7 +159,9 @@ challenge_answer(struct worker *w, const struct ipc_challenge *challenge)
 	uint8_t text[IPC_CHALLENGE_TEXT_MAX];
 	struct span found = {NULL, 0};
 
-	if (!challenge_is_token(challenge->token))
+	/* Security: again, because the worker may be hijacked. An empty one is
+	 * a question too. */
+	if (!span_is_base64url(challenge->token))
 		return IPC_BREACH_FORM;
 	if (s->challenges_fd >= 0)
 		found = read_challenge(s, challenge->token, text);

@@ -91,13 +91,19 @@ struct server_name {
 	uint8_t token[IPC_TOKEN_MAX];
 };
 
-/* Parts of KNOWN_SERVERS and KNOWN_DOMAINS, until the last one came. */
+/* Parts of KNOWN_SERVERS, until the last one came. */
 struct known_parts {
 	struct server_name *servers;
 	size_t n_servers, cap_servers;
-	uint8_t *domains; /* records of struct ipc_domain_row */
-	size_t domains_len, n_domains;
-	bool servers_begun, domains_begun;
+	bool servers_begun;
+};
+
+/* A table that the forwarder sends whole, in parts; on the heap. */
+struct known_rows {
+	uint8_t *bytes; /* records of the message's list */
+	size_t len, n;
+	bool begun;
+	uint64_t saved_hash; /* of those in the replica; 0: save again */
 };
 
 /* Records of struct ipc_pair_state_row, by rising name; on the heap. */
@@ -137,13 +143,9 @@ struct challenge_wait {
 
 /* Challenges of Postal 1.x. */
 struct challenges {
-	/* Parts of KNOWN_CHALLENGES: records of struct ipc_challenge_row. */
-	uint8_t *bytes;
-	size_t len, n;
-	bool begun;
-	bool table;	     /* Postal has one, says this forwarder */
-	uint64_t saved_hash; /* of those in the replica; 0: save again */
-	bool asked;	     /* the forwarder was told to read it now */
+	struct known_rows rows; /* of struct ipc_challenge_row */
+	bool table;		/* Postal has one, says this forwarder */
+	bool asked;		/* the forwarder was told to read it now */
 	uint64_t asked_at_ms, next_ask_ms;
 	size_t n_waits;
 	struct challenge_wait waits[CHALLENGES_WAITING];
@@ -169,7 +171,7 @@ struct store {
 	uint64_t lenient_until_ms;
 	struct known_parts parts;
 	struct challenges challenges;
-	uint64_t domains_hash; /* of those that are saved */
+	struct known_rows domains; /* of struct ipc_domain_row */
 	struct searches searches;
 	uint64_t n_searches, n_searches_limited;
 	struct replica_place sweep_place;
@@ -250,9 +252,6 @@ size_t known_count(const struct store *s);
 unsigned int known_take_servers(struct store *s,
     const struct ipc_known_servers *part, enum database_result *r,
     struct err *e);
-unsigned int known_take_domains(struct store *s,
-    const struct ipc_known_domains *part, enum database_result *r,
-    struct err *e);
 enum database_result known_take_links(
     struct store *s, const struct ipc_known_links *links, struct err *e);
 /* A link that was looked for in MySQL. */
@@ -282,10 +281,31 @@ unsigned int challenge_answer(
 /* Answers it with what is known by now. */
 void challenge_answer_known(
     struct worker *w, const struct ipc_challenge *challenge);
-/* Characters of base64url. */
-bool challenge_is_token(struct span token);
 /* The replica has it. */
 bool challenge_is_known(struct store *s, struct span token);
+
+/* known_rows.c */
+
+/* How the replica forgets such a table, and takes its next record. */
+struct known_table {
+	enum database_result (*clear)(struct links_db *l, struct err *e);
+	enum database_result (*put_next)(
+	    struct links_db *l, struct cursor *c, struct err *e);
+};
+
+/* Adds a part; 0, or the breach: no first part came, or it is more than
+ * `most` bytes. flags: enum ipc_servers_flags. */
+unsigned int known_rows_gather(struct known_rows *k, uint8_t flags,
+    const struct ipc_list *rows, size_t most);
+/* After the last part: replaces the replica's table if it is another one. */
+enum database_result known_rows_save(struct store *s, struct known_rows *k,
+    const struct known_table *t, struct err *e);
+/* What was gathered; what was saved is remembered. */
+void known_rows_forget(struct known_rows *k);
+/* As known_take_servers. */
+unsigned int known_take_domains(struct store *s,
+    const struct ipc_known_domains *part, enum database_result *r,
+    struct err *e);
 
 /* known_challenges.c */
 

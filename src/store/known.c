@@ -14,7 +14,6 @@
 #include "store/replica.h"
 
 #define SERVERS_MAX 200000
-#define DOMAINS_BYTES_MAX (32 * 1024 * 1024)
 /* Workers may still have the table of another store for so long after this
  * one got its first. */
 #define LENIENT_MS 10000
@@ -126,7 +125,7 @@ known_load(struct store *s)
 			s->servers[i].progress =
 			    (struct ipc_replica_row){.server_id = 0};
 		s->servers_unsaved = true;
-		s->domains_hash = s->challenges.saved_hash = 0;
+		s->domains.saved_hash = s->challenges.rows.saved_hash = 0;
 		return;
 	}
 	s->n_servers = 0;
@@ -345,77 +344,6 @@ known_take_servers(struct store *s, const struct ipc_known_servers *part,
 	return apply_servers(s, r, e);
 }
 
-/* --- KNOWN_DOMAINS ----------------------------------------------------- */
-
-static unsigned int
-gather_domains(struct store *s, const struct ipc_known_domains *part)
-{
-	struct known_parts *p = &s->parts;
-	size_t more = part->rows.records.len;
-	uint8_t *grown;
-
-	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
-		p->domains_begun = true;
-		p->domains_len = p->n_domains = 0;
-	}
-	if (!p->domains_begun)
-		return IPC_BREACH_ORDER;
-	if (p->domains_len + more > DOMAINS_BYTES_MAX)
-		return IPC_BREACH_FLOOD;
-	grown = realloc(p->domains, p->domains_len + more + 1);
-	if (grown == NULL)
-		return IPC_BREACH_FLOOD;
-	p->domains = grown;
-	if (more > 0)
-		memcpy(grown + p->domains_len, part->rows.records.p, more);
-	p->domains_len += more;
-	p->n_domains += part->rows.count;
-	return 0;
-}
-
-static enum database_result
-save_domains(struct store *s, struct err *e)
-{
-	const struct known_parts *p = &s->parts;
-	struct cursor c = cursor_of((struct span){p->domains, p->domains_len});
-	enum database_result r = replica_begin(&s->links, e);
-	struct ipc_domain_row row;
-
-	if (r == DATABASE_OK)
-		r = replica_clear_domains(&s->links, e);
-	for (size_t i = 0; r == DATABASE_OK && i < p->n_domains; i++) {
-		ipc_next(&c, &ipc_domain_row_record, &row);
-		r = replica_put_domain(&s->links, &row, e);
-	}
-	if (r == DATABASE_OK)
-		r = replica_commit(&s->links, e);
-	if (r != DATABASE_OK)
-		replica_rollback(&s->links);
-	return r;
-}
-
-unsigned int
-known_take_domains(struct store *s, const struct ipc_known_domains *part,
-    enum database_result *r, struct err *e)
-{
-	unsigned int breach = gather_domains(s, part);
-	struct known_parts *p = &s->parts;
-	uint64_t hash;
-
-	*r = DATABASE_OK;
-	if (breach != 0 || (part->flags & IPC_SERVERS_LAST) == 0)
-		return breach;
-	p->domains_begun = false;
-	/* They come every few seconds and are mostly the same. */
-	hash = hash_bytes(
-	    &s->searches.key, (struct span){p->domains, p->domains_len});
-	if (hash != s->domains_hash)
-		*r = save_domains(s, e);
-	if (*r == DATABASE_OK)
-		s->domains_hash = hash;
-	return 0;
-}
-
 /* --- KNOWN_LINKS ------------------------------------------------------- */
 
 enum database_result
@@ -471,8 +399,8 @@ void
 known_forget_parts(struct store *s)
 {
 	free(s->parts.servers);
-	free(s->parts.domains);
 	s->parts = (struct known_parts){.servers = NULL};
+	known_rows_forget(&s->domains);
 }
 
 /* --- sweeping ---------------------------------------------------------- */

@@ -7,7 +7,6 @@
  */
 #include "store/internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define BYTES_MAX ((size_t)4 * 1024 * 1024)
@@ -26,81 +25,40 @@ are_tokens(const struct ipc_list *rows)
 
 	for (size_t i = 0; i < rows->count; i++) {
 		ipc_next(&c, &ipc_challenge_row_record, &row);
-		if (!challenge_is_token(row.token))
+		if (!span_is_base64url(row.token))
 			return false;
 	}
 	return true;
 }
 
-static unsigned int
-gather(struct store *s, const struct ipc_known_challenges *part)
-{
-	struct challenges *c = &s->challenges;
-	size_t more = part->rows.records.len;
-	uint8_t *grown;
-
-	if (!are_tokens(&part->rows))
-		return IPC_BREACH_FORM;
-	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
-		c->begun = true;
-		c->len = c->n = 0;
-		c->table = (part->flags & IPC_CHALLENGES_TABLE) != 0;
-	}
-	if (!c->begun)
-		return IPC_BREACH_ORDER;
-	if (c->len + more > BYTES_MAX)
-		return IPC_BREACH_FLOOD;
-	grown = realloc(c->bytes, c->len + more + 1);
-	if (grown == NULL)
-		return IPC_BREACH_FLOOD;
-	c->bytes = grown;
-	if (more > 0)
-		memcpy(grown + c->len, part->rows.records.p, more);
-	c->len += more;
-	c->n += part->rows.count;
-	return 0;
-}
-
 static enum database_result
-save(struct store *s, struct err *e)
+put_next(struct links_db *l, struct cursor *c, struct err *e)
 {
-	const struct challenges *all = &s->challenges;
-	struct cursor c = cursor_of((struct span){all->bytes, all->len});
-	enum database_result r = replica_begin(&s->links, e);
 	struct ipc_challenge_row row;
 
-	if (r == DATABASE_OK)
-		r = replica_clear_challenges(&s->links, e);
-	for (size_t i = 0; r == DATABASE_OK && i < all->n; i++) {
-		ipc_next(&c, &ipc_challenge_row_record, &row);
-		r = replica_put_challenge(&s->links, &row, e);
-	}
-	if (r == DATABASE_OK)
-		r = replica_commit(&s->links, e);
-	if (r != DATABASE_OK)
-		replica_rollback(&s->links);
-	return r;
+	ipc_next(c, &ipc_challenge_row_record, &row);
+	return replica_put_challenge(l, &row, e);
 }
 
 unsigned int
 known_take_challenges(struct store *s, const struct ipc_known_challenges *part,
     enum database_result *r, struct err *e)
 {
+	static const struct known_table table = {
+	    replica_clear_challenges, put_next};
 	struct challenges *c = &s->challenges;
-	unsigned int breach = gather(s, part);
-	uint64_t hash;
+	unsigned int breach;
 
 	*r = DATABASE_OK;
-	if (breach != 0 || (part->flags & IPC_SERVERS_LAST) == 0)
-		return breach;
-	c->begun = false;
-	hash =
-	    hash_bytes(&s->searches.key, (struct span){c->bytes, c->len}) | 1;
-	if (hash != c->saved_hash)
-		*r = save(s, e);
-	if (*r == DATABASE_OK)
-		c->saved_hash = hash;
-	return 0;
+	if (!are_tokens(&part->rows))
+		return IPC_BREACH_FORM;
+	if ((part->flags & IPC_SERVERS_FIRST) != 0)
+		c->table = (part->flags & IPC_CHALLENGES_TABLE) != 0;
+	breach =
+	    known_rows_gather(&c->rows, part->flags, &part->rows, BYTES_MAX);
+	if (breach == 0 && (part->flags & IPC_SERVERS_LAST) != 0)
+		*r = known_rows_save(s, &c->rows, &table, e);
+	return breach;
 }
 
 /* --- those who wait ---------------------------------------------------- */
@@ -205,10 +163,8 @@ challenges_forget(struct store *s)
 {
 	struct challenges *c = &s->challenges;
 
-	free(c->bytes);
-	c->bytes = NULL;
-	c->len = c->n = 0;
-	c->begun = c->asked = c->table = false;
+	known_rows_forget(&c->rows);
+	c->asked = c->table = false;
 	while (c->n_waits > 0)
 		answer_wait(s, c->n_waits - 1);
 }

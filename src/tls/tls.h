@@ -34,9 +34,6 @@
 
 /* One tls_feed. */
 #define TLS_FEED_MAX 16384
-/* A connection's memory begins at a multiple of this; at one of the page size
- * it touches the fewest pages. */
-#define TLS_ALIGNMENT 64
 /* The longest bytes to be signed: randoms, curve, P-256 point. */
 #define TLS_TO_SIGN_MAX (32 + 32 + 4 + TLS_POINT_SIZE)
 
@@ -92,7 +89,8 @@ void tls_random(void *p, size_t len);
 
 /* Bytes of memory for a connection; a multiple of 4096. */
 size_t tls_conn_size(void);
-/* Owner: the caller, of the memory, which need not be cleared. */
+/* Owner: the caller, of the memory, which need not be cleared. Where it begins
+ * at a multiple of the page size it touches the fewest pages. */
 struct tls_conn *tls_begin(struct tls_server *s, void *memory);
 /* Wipes all keys. Not before it is over with the connection. */
 void tls_end(struct tls_conn *c);

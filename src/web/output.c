@@ -74,24 +74,14 @@ int
 conn_keep_rest(struct web *w, struct conn *c, const struct iovec *parts, int n,
     size_t sent)
 {
-	size_t total = 0;
+	size_t left = http_reply_rest(parts, n, sent, NULL);
 
-	for (int i = 0; i < n; i++)
-		total += parts[i].iov_len;
-	if (total <= sent || total - sent > HEAP_OUT_MAX - w->heap_out)
+	if (left == 0 || left > HEAP_OUT_MAX - w->heap_out)
 		return -1;
-	c->out = malloc(total - sent);
+	c->out = malloc(left);
 	if (c->out == NULL)
 		return -1;
-	for (int i = 0; i < n; i++) {
-		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-		size_t len = parts[i].iov_len - skip;
-
-		memcpy(c->out + c->out_len,
-		    (const uint8_t *)parts[i].iov_base + skip, len);
-		c->out_len += len;
-		sent -= skip;
-	}
+	c->out_len = http_reply_rest(parts, n, sent, c->out);
 	c->out_at = 0;
 	w->heap_out += c->out_len;
 	return 0;

@@ -6,7 +6,6 @@ one before it stopped.
 
 import re
 import shutil
-import socket
 import threading
 from pathlib import Path
 

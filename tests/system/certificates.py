@@ -1,14 +1,33 @@
 """Certificates and keys for tests, made by openssl."""
 
 import datetime
+import os
 import re
 import subprocess
 
 
-def openssl(*args, data=None):
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("-newkey", "rsa:2048")
+CA = ("-addext", "basicConstraints=critical,CA:TRUE")
+
+
+def run_openssl(*args, data="", seconds=60):
+    """What became of it, whatever that is."""
     return subprocess.run(
-        ["openssl", *args], input=data, check=True, capture_output=True
-    ).stdout
+        ["openssl", *map(str, args)], input=data, capture_output=True,
+        text=True, check=False, timeout=seconds,
+    )
+
+
+def openssl(*args, data=""):
+    """What it prints; it has to succeed."""
+    done = run_openssl(*args, data=data)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def alternative_names(names):
+    return "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
 
 
 def make_key(kind="ec"):
@@ -19,7 +38,7 @@ def make_key(kind="ec"):
         options = ["EC", "-pkeyopt", "ec_paramgen_curve:P-384"]
     else:
         options = ["RSA", "-pkeyopt", f"rsa_keygen_bits:{kind}"]
-    return openssl("genpkey", "-algorithm", *options).decode()
+    return openssl("genpkey", "-algorithm", *options)
 
 
 def make_chain(key, name, directory):
@@ -29,10 +48,60 @@ def make_chain(key, name, directory):
     try:
         return openssl(
             "req", "-x509", "-key", str(path), "-days", "30",
-            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
-        ).decode()
+            "-subj", f"/CN={name}", "-addext", alternative_names([name]),
+        )
     finally:
         path.unlink()
+
+
+def make_pair(directory, algorithm, names, subject=None):
+    """A self-signed pair as certbot would lay it out."""
+    directory.mkdir(parents=True, exist_ok=True)
+    chain, key = directory / "new.pem", directory / "new.key"
+    openssl(
+        "req", "-x509", "-nodes", "-days", "30",
+        "-subj", f"/CN={subject or names[0]}", *algorithm,
+        "-keyout", key, "-out", chain, "-addext", alternative_names(names),
+    )
+    # The key first: a chain without its key would be said to be broken.
+    os.replace(key, directory / "privkey.pem")
+    os.replace(chain, directory / "fullchain.pem")
+    return directory
+
+
+class Ca:
+    """An authority whose pairs are as those of the public, for strangers."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.root, self.key = directory / "root.pem", directory / "root.key"
+        openssl(
+            "req", "-x509", "-nodes", "-days", "30", *EC,
+            "-subj", "/O=postal-tracker/CN=root of the tests", *CA,
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout", self.key, "-out", self.root,
+        )
+
+    def issue(self, directory, algorithm, names):
+        """For 90 days."""
+        directory.mkdir()
+        request, extensions = directory / "request", directory / "extensions"
+        openssl(
+            "req", "-new", "-nodes", "-subj", f"/CN={names[0]}", *algorithm,
+            "-keyout", directory / "privkey.pem", "-out", request)
+        extensions.write_text(
+            "basicConstraints=critical,CA:FALSE\n"
+            "keyUsage=critical,digitalSignature\n"
+            "extendedKeyUsage=serverAuth\n"
+            "subjectKeyIdentifier=hash\n"
+            "authorityKeyIdentifier=keyid\n"
+            "crlDistributionPoints=URI:http://ca.invalid/root.crl\n"
+            + alternative_names(names) + "\n")
+        openssl(
+            "x509", "-req", "-in", request, "-days", "90",
+            "-CA", self.root, "-CAkey", self.key, "-extfile", extensions,
+            "-out", directory / "fullchain.pem")
+        return directory
 
 
 AUTHORITY_CONF = """
@@ -51,7 +120,6 @@ private_key = {d}/intermediate.key
 [any]
 commonName = supplied
 """
-CA = ("-addext", "basicConstraints=critical,CA:TRUE")
 
 
 def when(days):
@@ -62,7 +130,7 @@ def when(days):
 
 
 class Issuer:
-    """An authority with an intermediate one."""
+    """An authority with an intermediate one, for any time."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -88,23 +156,22 @@ class Issuer:
         path.write_text(key)
         request = openssl(
             "req", "-new", "-key", str(path), "-subj", f"/CN={names[0]}",
-            "-addext",
-            "subjectAltName=" + ",".join(f"DNS:{n}" for n in names),
+            "-addext", alternative_names(names),
         )
-        (self.directory / "request").write_bytes(request)
+        (self.directory / "request").write_text(request)
         leaf = openssl(
             "ca", "-batch", "-notext", "-config", str(self.directory / "conf"),
             "-in", str(self.directory / "request"),
             # Some minutes more: so many whole days are left.
             "-startdate", when(start), "-enddate", when(end + 0.02),
-        ).decode()
+        )
         return leaf + self.intermediate, key
 
     def row(self, name, kind="2048", also=()):
         """Columns of track_certificates; an RSA key as Postal writes it."""
         chain, key = self.issue(name, *also, key=make_key(kind))
         if kind != "ec":
-            key = openssl("rsa", "-traditional", data=key.encode()).decode()
+            key = openssl("rsa", "-traditional", data=key)
             assert "BEGIN RSA PRIVATE KEY" in key
         return {
             "certificate": chain.removesuffix(self.intermediate),
@@ -144,7 +211,7 @@ class Directory:
 
 def secrets_of(key):
     """What must be nowhere: by name, as raw big-endian bytes and as text."""
-    text = openssl("pkey", "-noout", "-text", data=key.encode()).decode()
+    text = openssl("pkey", "-noout", "-text", data=key)
     found = {}
     wanted = ("priv", "privateExponent", "prime1", "prime2", "exponent1",
               "exponent2", "coefficient")

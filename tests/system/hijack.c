@@ -50,6 +50,19 @@ expect(const struct ipc_channel *c, enum ipc_type type)
 }
 
 void
+expect_accusation(const struct ipc_channel *monitor, unsigned int reason)
+{
+	struct ipc_received in = expect(monitor, IPC_REPLACE);
+
+	if (in.body.replace.instance != BAD)
+		stop_with("the wrong worker was accused");
+	if (in.body.replace.reason == reason)
+		return;
+	(void)fprintf(stderr, "reason %u\n", in.body.replace.reason);
+	stop_with("the wrong reason was given");
+}
+
+void
 send_message(
     const struct ipc_channel *c, enum ipc_type type, const void *body, int fd)
 {

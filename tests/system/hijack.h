@@ -43,6 +43,9 @@ enum ipc_result receive(const struct ipc_channel *c, struct ipc_received *in);
 /* The next message of one type; others before it are passed over. */
 struct ipc_received expect(const struct ipc_channel *c, enum ipc_type type);
 
+/* The role has to ask for the bad worker's replacement, for this breach. */
+void expect_accusation(const struct ipc_channel *monitor, unsigned int reason);
+
 /* fd: a descriptor to go with it, or -1. */
 void send_message(
     const struct ipc_channel *c, enum ipc_type type, const void *body, int fd);

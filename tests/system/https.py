@@ -1,78 +1,11 @@
-"""Daemons that speak HTTPS, their certificates, and clients for tests."""
+"""Daemons that speak HTTPS, and clients for tests."""
 
-import os
 import shutil
 import socket
 import ssl
-import subprocess
 
+from certificates import run_openssl
 from conftest import Connection, free_port, wait_for
-
-EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
-RSA = ("-newkey", "rsa:2048")
-
-
-def openssl(*args, stdin="", seconds=60):
-    return subprocess.run(
-        ["openssl", *args], input=stdin, capture_output=True, text=True,
-        check=False, timeout=seconds,
-    )
-
-
-def make_pair(directory, algorithm, names, subject=None):
-    """A self-signed pair as certbot would lay it out."""
-    directory.mkdir(parents=True, exist_ok=True)
-    chain, key = directory / "new.pem", directory / "new.key"
-    done = openssl(
-        "req", "-x509", "-nodes", "-days", "30",
-        "-subj", f"/CN={subject or names[0]}", *algorithm,
-        "-keyout", str(key), "-out", str(chain),
-        "-addext", "subjectAltName=" + ",".join("DNS:" + n for n in names),
-    )
-    assert done.returncode == 0, done.stderr
-    # The key first: a chain without its key would be said to be broken.
-    os.replace(key, directory / "privkey.pem")
-    os.replace(chain, directory / "fullchain.pem")
-    return directory
-
-
-class Ca:
-    """An authority for tests: a root that clients can be told to trust."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.root, self.key = directory / "root.pem", directory / "root.key"
-        done = openssl(
-            "req", "-x509", "-nodes", "-days", "30", *EC,
-            "-subj", "/O=postal-tracker/CN=root of the tests",
-            "-addext", "basicConstraints=critical,CA:TRUE",
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-            "-keyout", str(self.key), "-out", str(self.root),
-        )
-        assert done.returncode == 0, done.stderr
-
-    def issue(self, directory, algorithm, names):
-        """A pair as authorities of the public issue them, for 90 days."""
-        directory.mkdir()
-        request, extensions = directory / "request", directory / "extensions"
-        done = openssl(
-            "req", "-new", "-nodes", "-subj", f"/CN={names[0]}", *algorithm,
-            "-keyout", str(directory / "privkey.pem"), "-out", str(request))
-        assert done.returncode == 0, done.stderr
-        extensions.write_text(
-            "basicConstraints=critical,CA:FALSE\n"
-            "keyUsage=critical,digitalSignature\n"
-            "extendedKeyUsage=serverAuth\n"
-            "subjectKeyIdentifier=hash\n"
-            "authorityKeyIdentifier=keyid\n"
-            "crlDistributionPoints=URI:http://ca.invalid/root.crl\n"
-            "subjectAltName=" + ",".join("DNS:" + n for n in names) + "\n")
-        done = openssl(
-            "x509", "-req", "-in", str(request), "-days", "90",
-            "-CA", str(self.root), "-CAkey", str(self.key), "-extfile",
-            str(extensions), "-out", str(directory / "fullchain.pem"))
-        assert done.returncode == 0, done.stderr
-        return directory
 
 
 def context(**settings):
@@ -143,8 +76,8 @@ class Https:
             return reply
 
     def s_client(self, *args, stdin=""):
-        return openssl("s_client", "-connect", f"127.0.0.1:{self.port}",
-                       "-tls1_2", *args, stdin=stdin)
+        return run_openssl("s_client", "-connect", f"127.0.0.1:{self.port}",
+                           "-tls1_2", *args, data=stdin)
 
     def counters(self):
         return self.tracker.status()["counters"]

@@ -271,15 +271,9 @@ send_malformed(struct scene *s, size_t i)
 static void
 expect_replacement(struct scene *s, unsigned int reason)
 {
-	struct ipc_received in = expect(&s->monitor, IPC_REPLACE);
+	struct ipc_received in;
 
-	if (in.body.replace.instance != BAD)
-		stop_with("the wrong worker was accused");
-	if (in.body.replace.reason != reason) {
-		(void)fprintf(
-		    stderr, "keeper-peer: reason %u\n", in.body.replace.reason);
-		stop_with("the wrong reason was given");
-	}
+	expect_accusation(&s->monitor, reason);
 	/* Signatures for a flood's first ones, nothing for anything else. */
 	while (receive(&s->bad, &in) == IPC_OK)
 		if (reason != IPC_BREACH_FLOOD)

@@ -349,15 +349,9 @@ static const struct {
 static void
 expect_replacement(struct scene *s, unsigned int reason)
 {
-	struct ipc_received in = expect(&s->monitor, IPC_REPLACE);
+	struct ipc_received in;
 
-	if (in.body.replace.instance != BAD)
-		stop_with("the wrong worker was accused");
-	if (in.body.replace.reason != reason) {
-		(void)fprintf(
-		    stderr, "peer: reason %u\n", in.body.replace.reason);
-		stop_with("the wrong reason was given");
-	}
+	expect_accusation(&s->monitor, reason);
 	while (receive(&s->bad, &in) == IPC_OK)
 		;
 	(void)printf("bad %s parted from: %s\n",

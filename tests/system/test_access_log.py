@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from certificates import EC, make_pair
 from conftest import TRACKER, free_port, wait_for
 from fake_forwarder import NUMBER
-from https import EC, Https, make_pair
+from https import Https
 
 ROOT = Path(__file__).resolve().parents[2]
 TIME = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000"

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from acme import ROOT, UID, Authority, Client, by_name, domains, needing
+from certificates import openssl
 from conftest import TRACKER, wait_for
 from fake_forwarder import Forwarder
 from forward_help import QUICK, one_server
@@ -39,13 +40,6 @@ def appear(t, *names):
     with Forwarder(t) as f:
         f.servers({1: "ctqu6f"})
         f.domains([(name, 1) for name in names])
-
-
-def openssl(*args):
-    return subprocess.run(
-        ["openssl", *map(str, args)],
-        check=True, capture_output=True, text=True,
-    ).stdout
 
 
 def snapshot(directory):

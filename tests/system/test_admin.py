@@ -14,9 +14,9 @@ import pytest
 
 import test_roles
 from admin import Admin, check_law
+from certificates import EC, make_pair
 from conftest import Connection, free_port, wait_for
 from fake_forwarder import NUMBER, Forwarder, span8, span16
-from https import EC, make_pair
 
 PIDFD_GETFD = 438
 

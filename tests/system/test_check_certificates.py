@@ -178,7 +178,7 @@ def test_no_certificates(make, directory):
     assert look(t) == [
         f"warn  [https] certificates {directory.path}: there is no pair in "
         "it, and every TLS handshake fails with unrecognized_name; get "
-        "certificates, see README"]
+        "certificates: CERTIFICATES in postal-tracker(8)"]
     directory.path.rmdir()
     line = look(t)[0]
     assert line.startswith(f"FAIL  [https] certificates: {directory.path}: No")

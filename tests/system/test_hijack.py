@@ -87,6 +87,16 @@ def test_kill_action(make_tracker):
     assert t.get("/").body == b"Hello."
 
 
+def play(work, attack):
+    """What came of it, a line each, and the store's log."""
+    r = subprocess.run(
+        [PEER, TRACKER, str(work / "spool"), attack],
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    assert r.returncode == 0, (r.stdout, r.stderr)
+    return r.stdout.splitlines(), r.stderr
+
+
 @pytest.mark.parametrize(
     "attack, reason",
     [
@@ -102,21 +112,14 @@ def test_kill_action(make_tracker):
     ],
 )
 def test_hijacked_worker(work, attack, reason):
-    r = subprocess.run(
-        [PEER, TRACKER, str(work / "spool"), attack],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert r.returncode == 0, (r.stdout, r.stderr)
-    assert r.stdout.splitlines() == [
+    said, log = play(work, attack)
+    assert said == [
         "good worker served before",
         f"bad worker parted from: {reason}",
         "good worker served after",
     ]
     # The store names the peer and the reason, for the person who reads logs.
-    assert reason in r.stderr and "web" in r.stderr, r.stderr
+    assert reason in log and "web" in log, log
 
 
 @pytest.mark.parametrize(
@@ -133,18 +136,11 @@ def test_hijacked_worker(work, attack, reason):
 )
 def test_hijacked_admin(work, attack, reason):
     """It makes the store neither write nor end."""
-    r = subprocess.run(
-        [PEER, TRACKER, str(work / "spool"), attack],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert r.returncode == 0, (r.stdout, r.stderr)
-    assert r.stdout.splitlines() == [
+    said, log = play(work, attack)
+    assert said == [
         "good worker served before",
         f"bad admin parted from: {reason}",
         "good worker served after",
         "another admin served, nothing was written",
     ]
-    assert reason in r.stderr and "admin" in r.stderr, r.stderr
+    assert reason in log and "admin" in log, log

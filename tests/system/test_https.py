@@ -12,8 +12,9 @@ import time
 
 import pytest
 
+from certificates import EC, RSA, make_pair, run_openssl
 from conftest import WAIT_SECONDS, wait_for
-from https import EC, RSA, ByHand, Https, context, make_pair, openssl
+from https import ByHand, Https, context
 
 SUITES = {
     "ec.example": [
@@ -369,9 +370,9 @@ def fail_plain(https):
 def fail_version(https):
     done = https.s_client("-servername", "ec.example")
     assert "TLSv1.2" in done.stdout
-    done = openssl("s_client", "-connect", f"127.0.0.1:{https.port}",
-                   "-tls1_1", "-cipher", "ALL:@SECLEVEL=0",
-                   "-servername", "ec.example")
+    done = run_openssl("s_client", "-connect", f"127.0.0.1:{https.port}",
+                       "-tls1_1", "-cipher", "ALL:@SECLEVEL=0",
+                       "-servername", "ec.example")
     assert "alert number 70" in done.stderr
 
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from admin import Admin
+from certificates import EC, make_pair
 from conftest import free_port, wait_for
 from fake_forwarder import Forwarder
-from https import EC, make_pair
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 RULES = PACKAGING / "prometheus" / "postal-tracker.rules.yml"

@@ -13,9 +13,10 @@ import time
 import pytest
 
 from acme import Authority, Client, by_name, domains, needing
+from certificates import openssl
 from conftest import free_port, wait_for
 from forward_help import QUICK, one_server
-from https import TlsConnection, openssl
+from https import TlsConnection
 
 NAME = "click.example.com"
 MINUTE = 60
@@ -61,9 +62,9 @@ def trusting(t):
 
 
 def serial_of_file(t, name):
-    done = openssl("x509", "-noout", "-serial", "-in",
-                   str(t.client.certificate(name)))
-    return done.stdout.strip().removeprefix("serial=")
+    out = openssl("x509", "-noout", "-serial", "-in",
+                  t.client.certificate(name))
+    return out.strip().removeprefix("serial=")
 
 
 def visit(t, ctx):

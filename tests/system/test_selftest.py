@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
+from certificates import EC, make_pair
 from conftest import TRACKER, free_port, wait_for
-from https import EC, make_pair
 from mariadb import Authority
 
 USERS = {"sandbox": {"store_user": "60982"}, "forwarder": {"user": "60983"}}

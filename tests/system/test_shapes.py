@@ -17,12 +17,12 @@ import pytest
 
 import mariadb
 import postal
-from acme import UID, Client, Pebble
-from certificates import Issuer
+from acme import Client, Pebble
+from certificates import EC, Issuer, make_pair
 from conftest import TRACKER, Connection, Tracker, wait_for
 from forward_help import CLICK, OPEN, URL, one_server
 from forwarder import Forwarder
-from https import EC, TlsConnection, context, make_pair
+from https import TlsConnection, context
 from netns import AUTHORITY, DNS, VISITOR, VISITOR6, Internet
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "packaging/examples"

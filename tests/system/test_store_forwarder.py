@@ -645,8 +645,8 @@ ATTACKS = {
         record("SETTLE", b"\1\0\0\1\0" + struct.pack("<QI", 1, 2**32 - 1)),
         "with a field out of range",
     ),
-    "low above high": (
-        record("KNOWN_LINKS", struct.pack("<IQQBH", 3, 9, 8, 0, 0)),
+    "low far above high": (
+        record("KNOWN_LINKS", struct.pack("<IQQBH", 3, 10, 8, 0, 0)),
         "with a field out of range",
     ),
     "server twice": (

@@ -1,6 +1,5 @@
 """TLS as real clients see it, against tests/system/tls_server.c."""
 
-import os
 import re
 import socket
 import ssl
@@ -10,6 +9,7 @@ import time
 
 import pytest
 
+from certificates import EC, RSA, make_pair, run_openssl
 from conftest import PROGRAMS, wait_for
 
 TLS_SERVER = f"{PROGRAMS}/tls-server"
@@ -27,38 +27,21 @@ SUITES = {
 }
 
 
-def openssl(*args, stdin=""):
-    return subprocess.run(
-        ["openssl", *args], input=stdin, capture_output=True, text=True,
-        check=False, timeout=60,
-    )
-
-
-def make_pair(directory, name, algorithm, names):
-    """A self-signed certificate; returns its two paths."""
-    chain, key = directory / f"{name}.pem", directory / f"{name}.key"
-    done = openssl(
-        "req", "-x509", "-nodes", "-days", "30", "-subj", f"/CN={name}",
-        *algorithm, "-keyout", str(key), "-out", str(chain),
-        "-addext", "subjectAltName=" + ",".join("DNS:" + n for n in names),
-    )
-    assert done.returncode == 0, done.stderr
-    return str(chain), str(key)
-
-
-EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
-
-
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
+    """Paths of a chain and its key, by name."""
     d = tmp_path_factory.mktemp("certificates")
-    return {
-        "ec": make_pair(d, "ec", EC, ["ec.example", "*.wild.example"]),
-        "rsa": make_pair(d, "rsa", ("-newkey", "rsa:2048"), ["rsa.example"]),
-        "rsa4096": make_pair(
-            d, "rsa4096", ("-newkey", "rsa:4096"), ["big.example"]),
-        "default": make_pair(d, "default", EC, ["default.example"]),
-    }
+    made = [
+        make_pair(d / name, algorithm, names, subject=name)
+        for name, algorithm, names in (
+            ("ec", EC, ["ec.example", "*.wild.example"]),
+            ("rsa", RSA, ["rsa.example"]),
+            ("rsa4096", ("-newkey", "rsa:4096"), ["big.example"]),
+            ("default", EC, ["default.example"]),
+        )
+    ]
+    return {pair.name: (str(pair / "fullchain.pem"), str(pair / "privkey.pem"))
+            for pair in made}
 
 
 class Server:
@@ -116,8 +99,8 @@ def server(serve, pairs):
 
 
 def s_client(server, *args, port=0, stdin=""):
-    return openssl("s_client", "-connect",
-                   f"127.0.0.1:{server.port(port)}", *args, stdin=stdin)
+    return run_openssl("s_client", "-connect",
+                       f"127.0.0.1:{server.port(port)}", *args, data=stdin)
 
 
 def alert_of(done):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from certificates import EC, make_pair
 from conftest import TRACKER
-from https import EC, ByHand, Https, context, make_pair
+from https import ByHand, Https, context
 
 PROMISED = 10000
 PROMISED_KB = 200e6 / 1024

@@ -12,9 +12,10 @@ import xml.etree.ElementTree as xml
 
 import pytest
 
+from certificates import EC, RSA, Ca
 from chromium import Chromium
 from conftest import TRACKER, wait_for
-from https import EC, RSA, Ca, Https
+from https import Https
 
 NAMES = ("ec.example", "rsa.example")
 KEYS = {"ec.example": "ECDSA", "rsa.example": "RSA"}

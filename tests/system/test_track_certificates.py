@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Directory, Issuer, make_key, secrets_of
+from certificates import Directory, Issuer, make_key, openssl, secrets_of
 from conftest import TRACKER, free_port, wait_for
 from forward_help import QUICK, one_server
-from https import context, openssl
 from test_keeper import found_in, handshake, served
 
 NAME = "click.example.com"
@@ -51,7 +50,7 @@ def world(make_world):
 
 def fingerprint(certificate):
     out = openssl("x509", "-noout", "-fingerprint", "-sha256",
-                  stdin=certificate).stdout
+                  data=certificate)
     return out.split("=")[1].strip()
 
 

@@ -1,6 +1,5 @@
 """The tree and the binary as such: rooms, hardening, the two commands."""
 
-import os
 import re
 import subprocess
 from pathlib import Path

@@ -1,17 +1,20 @@
 /*
- * base_test.c - spans, cursors, UTF-8, hash, errors, log, descriptors
+ * base_test.c - spans, cursors, UTF-8, JSON, hash, errors, log, descriptors
  */
 #include "tests/unit/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/span.h"
 #include "base/utf8.h"
@@ -118,6 +121,58 @@ static const struct {
 	R "x"},
     {"\xe2\x82\xe2\x82\xac", R "\xe2\x82\xac"},
 };
+
+static void
+test_span_words(void **state)
+{
+	static const char *const domains[] = {
+	    "a.b", "click.example.org", "x-1_.example"};
+	static const char *const others[] = {"", "localhost", ".a.b", "a.b.",
+	    "a..b", ".", "A.b", "*.example.org", "a b.c", "a/b.c",
+	    "\xc3\xa9.b"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(domains); i++)
+		assert_true(span_is_domain(span_of(domains[i])));
+	for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+		assert_false(span_is_domain(span_of(others[i])));
+	assert_true(span_is_base64url(span_of("aZ09-_")));
+	assert_true(span_is_base64url(span_of("")));
+	assert_false(span_is_base64url(span_of("a.b")));
+	assert_false(span_is_base64url(span_of("../a")));
+	assert_false(span_is_base64url((struct span){(const uint8_t *)"a", 2}));
+}
+
+static void
+test_json_escape(void **state)
+{
+	static const struct {
+		const char *in, *out;
+		size_t taken;
+	} cases[] = {
+	    {"a", "a", 1},
+	    {"\"x", "\\\"", 1},
+	    {"\\", "\\\\", 1},
+	    {"\n", "\\u000A", 1},
+	    {"\x7f", "\\u007F", 1},
+	    /* A control of C1, and the first that is none. */
+	    {"\xc2\x9b", "\\u009B", 2},
+	    {"\xc2\xa0", "\xc2\xa0", 2},
+	    {"\xe2\x82\xac!", "\xe2\x82\xac", 3},
+	    {"\xff!", "\xef\xbf\xbd", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+		uint8_t out[JSON_ESCAPED_MAX];
+		size_t len;
+
+		assert_int_equal(json_escape(span_of(cases[i].in), out, &len),
+		    cases[i].taken);
+		assert_true(
+		    span_equal((struct span){out, len}, span_of(cases[i].out)));
+	}
+}
 
 static void
 test_utf8_repair(void **state)
@@ -322,7 +377,12 @@ test_fd(void **state)
 	fd_close(&pair[1]);
 	assert_int_equal(errno, EBUSY);
 	assert_int_equal(pair[1], -1);
+	assert_true(fd_wait(pair[0], POLLOUT, clock_mono_ms() + 1000));
+	/* Nothing to read: it waits to the end, and not at all after it. */
+	assert_false(fd_wait(pair[0], POLLIN, clock_mono_ms() + 1));
+	assert_false(fd_wait(pair[0], POLLOUT, clock_mono_ms() - 1));
 	fd_close(&high);
+	assert_true(fd_wait(pair[0], POLLIN, clock_mono_ms() + 1000));
 	assert_int_equal(recv(pair[0], &byte, 1, 0), 0);
 	fd_close(&pair[0]);
 	assert_in_range(fd_raise_limit(), 16, INT32_MAX);
@@ -335,6 +395,8 @@ main(void)
 	    cmocka_unit_test(test_cursor_stops_at_the_end),
 	    cmocka_unit_test(test_writer_refuses_what_does_not_fit),
 	    cmocka_unit_test(test_span_text),
+	    cmocka_unit_test(test_span_words),
+	    cmocka_unit_test(test_json_escape),
 	    cmocka_unit_test(test_utf8_repair),
 	    cmocka_unit_test(test_utf8_cut),
 	    cmocka_unit_test(test_hash),

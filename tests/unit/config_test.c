@@ -481,7 +481,7 @@ test_odd_files(void **state)
 {
 	(void)state;
 	assert_int_equal(mkdir(path, 0700), 0);
-	expect_load_error("tracker.conf: is a directory, not a file");
+	expect_load_error("tracker.conf: is not a regular file");
 	assert_int_equal(rmdir(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	expect_load_error("tracker.conf: is not a regular file");

@@ -47,6 +47,25 @@ test_hello(void **state)
 }
 
 static void
+test_rest_of_what_was_sent(void **state)
+{
+	char first[] = "ab", last[] = "cde";
+	const struct iovec parts[] = {{first, 2}, {NULL, 0}, {last, 3}};
+	static const char all[] = "abcde";
+
+	(void)state;
+	for (size_t sent = 0; sent <= 5; sent++) {
+		uint8_t rest[8] = {0};
+
+		assert_int_equal(
+		    http_reply_rest(parts, 3, sent, NULL), 5 - sent);
+		assert_int_equal(
+		    http_reply_rest(parts, 3, sent, rest), 5 - sent);
+		assert_string_equal((char *)rest, all + sent);
+	}
+}
+
+static void
 test_connection_header(void **state)
 {
 	struct http_reply_options o = {.minor = 0, .date = DATE};
@@ -241,6 +260,7 @@ main(void)
 	    cmocka_unit_test(test_hello),
 	    cmocka_unit_test(test_given_contents),
 	    cmocka_unit_test(test_connection_header),
+	    cmocka_unit_test(test_rest_of_what_was_sent),
 	    cmocka_unit_test(test_redirect),
 	    cmocka_unit_test(test_challenge),
 	    cmocka_unit_test(test_head_has_no_body),
