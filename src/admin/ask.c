@@ -16,9 +16,6 @@
 /* So long the answers serve. */
 #define FRESH_MS 100
 
-/* All pairs that there may be. */
-#define PAIRS_SIZE ((size_t)1024 * 1024)
-
 enum question { STATUS, COMMITS, CERTIFICATES };
 
 /* To ask for more: a row here, and a function as admin_ask_commits. */

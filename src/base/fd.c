@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -67,6 +69,24 @@ int
 fd_dup_above(int fd, int least)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, least);
+}
+
+int
+fd_open_regular(int dir_fd, const char *path)
+{
+	int place = openat(dir_fd, path, O_PATH | O_CLOEXEC), fd = -1;
+	char same[32];
+	struct stat st;
+
+	if (place < 0)
+		return -1;
+	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", place);
+	if (fstat(place, &st) == 0 && !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else
+		fd = open(same, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd_close(&place);
+	return fd;
 }
 
 int

@@ -9,14 +9,6 @@
 
 #include "base/utf8.h"
 
-static bool
-is_control(struct span c)
-{
-	if (c.len == 1)
-		return c.p[0] < 0x20 || c.p[0] == 0x7f;
-	return c.len == 2 && c.p[0] == 0xc2 && c.p[1] < 0xa0;
-}
-
 size_t
 json_escape(struct span s, uint8_t out[JSON_ESCAPED_MAX], size_t *len)
 {
@@ -24,7 +16,7 @@ json_escape(struct span s, uint8_t out[JSON_ESCAPED_MAX], size_t *len)
 	struct span rest = s, c = utf8_take(&rest);
 	uint8_t last = c.p[c.len - 1];
 
-	if (is_control(c)) {
+	if (utf8_is_control(c)) {
 		out[0] = '\\';
 		out[1] = 'u';
 		out[2] = out[3] = '0';

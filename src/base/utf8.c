@@ -6,7 +6,6 @@
  */
 #include "base/utf8.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -69,6 +68,16 @@ utf8_take(struct span *rest)
 	rest->p += len;
 	rest->len -= len;
 	return valid ? out : (struct span){replacement, sizeof(replacement)};
+}
+
+bool
+utf8_is_control(struct span character)
+{
+	const uint8_t *p = character.p;
+
+	return character.len == 1
+		   ? p[0] < 0x20 || p[0] == 0x7f
+		   : character.len == 2 && p[0] == 0xc2 && p[1] < 0xa0;
 }
 
 size_t

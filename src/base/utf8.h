@@ -4,6 +4,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
@@ -14,6 +15,10 @@
  * it takes the maximal part and returns the bytes of U+FFFD.
  */
 struct span utf8_take(struct span *rest);
+
+/* Whether a character, as utf8_take gives it, is one that a terminal obeys:
+ * below a space, DEL, or of U+0080 to U+009F. */
+bool utf8_is_control(struct span character);
 
 /*
  * Copies bytes to out, at most max_chars characters and never more than cap

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/utf8.h"
 #include "cli/internal.h"
 #include "monitor/place.h"
 #include "monitor/settings.h"
@@ -53,6 +54,24 @@ ask_receive(const struct ipc_channel *c, uint8_t *buffer,
 	return 0;
 }
 
+/* The store's words, for a terminal; who asks is root, and the stronger side. */
+static int
+take_refusal(struct span reason, struct err *e)
+{
+	uint8_t text[ERR_TEXT_SIZE];
+	struct writer w = writer_of(text, sizeof(text));
+
+	while (reason.len > 0 && !w.full) {
+		struct span c = utf8_take(&reason);
+
+		if (utf8_is_control(c))
+			writer_u8(&w, '?');
+		else
+			writer_bytes(&w, c);
+	}
+	return err_set(e, "%.*s", (int)w.len, (const char *)text);
+}
+
 int
 ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
     struct ipc_received *answer, struct err *e)
@@ -62,8 +81,7 @@ ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
 	if (ask_receive(&a->channel, a->buffer, answer, e) != 0)
 		return -1;
 	if (answer->message->type == IPC_REFUSAL)
-		return err_set(e, "%.*s", (int)answer->body.refusal.reason.len,
-		    (const char *)answer->body.refusal.reason.p);
+		return take_refusal(answer->body.refusal.reason, e);
 	if (answer->message->type != wanted)
 		return err_set(e, "the store sent another answer");
 	return 0;

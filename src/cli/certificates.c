@@ -6,13 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of each pair one row, of each refusal without a pair one more. */
+#define ROWS_MOST ((size_t)2 * IPC_PAIRS_MAX)
+
 static int
 add(struct certificate_states *all, const struct ipc_pair_state_row *row,
     struct err *e)
 {
-	struct certificate_state *grown =
-	    realloc(all->list, (all->n + 1) * sizeof(*grown));
+	struct certificate_state *grown = NULL;
 
+	/* The store is the weaker side of who asks as root. */
+	if (all->n == ROWS_MOST)
+		return err_set(
+		    e, "the store names more certificates than there can be");
+	grown = realloc(all->list, (all->n + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return err_errno(e, "no memory for certificates");
 	all->list = grown;

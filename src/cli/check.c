@@ -15,18 +15,6 @@
 
 /* --- saying ------------------------------------------------------------ */
 
-/* Control characters, which a terminal would obey: some of what is said here
- * comes from other machines. */
-static void
-put_plain(const char *text)
-{
-	for (const char *p = text; *p != '\0'; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		(void)fputc(c < ' ' || c == 0x7f ? '?' : c, stdout);
-	}
-}
-
 static bool
 is_key(struct span section, struct span key)
 {
@@ -99,7 +87,8 @@ check_say(struct check *k, const char *verdict, const char *format, ...)
 		return;
 	}
 	(void)printf("%-4s  ", verdict);
-	put_plain(text);
+	/* Some of it comes from other machines and other users. */
+	plain_text(stdout, span_of(text));
 	(void)fputc('\n', stdout);
 }
 

@@ -128,11 +128,14 @@ print_certificate(
 {
 	const struct domains_certificate *one = d->certificate;
 
-	if (one != NULL)
-		(void)fprintf(out, "certificate %s/%s, %" PRId64 " days left",
-		    k->certificates.directory, one->name,
+	/* Of the directories, the ACME user chose the names. */
+	if (one != NULL) {
+		(void)fprintf(
+		    out, "certificate %s/", k->certificates.directory);
+		plain_text(out, span_of(one->name));
+		(void)fprintf(out, ", %" PRId64 " days left",
 		    (one->c.not_after - k->now) / DAY);
-	else if (d->own != NULL && d->own->error[0] != '\0')
+	} else if (d->own != NULL && d->own->error[0] != '\0')
 		(void)fprintf(out, "no certificate: %s/%s/%s",
 		    k->certificates.directory, d->own->name, d->own->error);
 	else if (d->own != NULL)

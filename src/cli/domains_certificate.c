@@ -26,19 +26,12 @@
 static int
 read_file(int dir_fd, const char *path, uint8_t *bytes, size_t *len)
 {
-	int fd =
-	    openat(dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
+	int fd = fd_open_regular(dir_fd, path);
 	ssize_t n = 0;
 
 	*len = 0;
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		fd_close(&fd);
-		errno = EINVAL;
-		return -1;
-	}
 	while (
 	    *len < PEM_MAX && (n = read(fd, bytes + *len, PEM_MAX - *len)) > 0)
 		*len += (size_t)n;

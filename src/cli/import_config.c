@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "cli/import.h"
 #include "cli/import_config.h"
 #include "cli/internal.h"
@@ -28,8 +29,11 @@ import_wrong(struct import *im, const char *where, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	(void)fprintf(
-	    stderr, "postal-tracker import-config: %s: %s\n", where, text);
+	(void)fprintf(stderr, "postal-tracker import-config: ");
+	plain_text(stderr, span_of(where));
+	(void)fprintf(stderr, ": ");
+	plain_text(stderr, span_of(text));
+	(void)fprintf(stderr, "\n");
 	im->failed = true;
 }
 
@@ -115,6 +119,17 @@ begin_section(struct import *im, const char *section)
 	(void)fprintf(im->out, "\n[%s]\n", section);
 }
 
+static bool
+has_control(const char *text)
+{
+	struct span rest = span_of(text);
+	bool found = false;
+
+	while (rest.len > 0 && !found)
+		found = utf8_is_control(utf8_take(&rest));
+	return found;
+}
+
 /* Whether tracker.conf can hold the value; what is wrong goes to stderr. */
 static bool
 is_possible(struct import *im, const char *section, const char *key,
@@ -131,8 +146,8 @@ is_possible(struct import *im, const char *section, const char *key,
 	/* ` ;` would begin a comment, a new line another key; a line has 198
 	 * bytes. */
 	if (n < 0 || (size_t)n >= sizeof(one) || errors == NULL || c == NULL ||
-	    strstr(text, " ;") != NULL || strpbrk(text, "\r\n\t") != NULL ||
-	    text[0] == ' ' || text[0] == '\0' || strlen(text) > 180 ||
+	    strstr(text, " ;") != NULL || has_control(text) || text[0] == ' ' ||
+	    text[0] == '\0' || strlen(text) > 180 ||
 	    text[strlen(text) - 1] == ' ')
 		import_wrong(im, where,
 		    "[%s] %s cannot have this value in tracker.conf", section,

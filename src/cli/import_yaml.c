@@ -323,11 +323,23 @@ run_child(struct import_file *f, struct span text)
 	f->failed = true;
 	if (open_library(f) != 0)
 		return;
+	/* What is printed is the configuration: not by the library. */
+	(void)dup2(STDERR_FILENO, STDIN_FILENO);
+	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
 	if (confine(&e) != 0) {
 		(void)snprintf(f->error, sizeof(f->error), "%.200s", e.text);
 		return;
 	}
 	f->failed = parse(f, text) != 0;
+}
+
+/* A key goes into a comment, an error to a terminal: neither may end a line. */
+static void
+make_plain(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
 }
 
 /* What the child left is only believed as far as it has our form. */
@@ -337,8 +349,10 @@ check_form(struct import_file *f)
 	if (f->n > IMPORT_ENTRIES_MAX)
 		f->n = 0;
 	f->error[sizeof(f->error) - 1] = '\0';
+	make_plain(f->error);
 	for (size_t i = 0; i < f->n; i++) {
 		f->entries[i].path[IMPORT_PATH_SIZE - 1] = '\0';
+		make_plain(f->entries[i].path);
 		f->entries[i].value[IMPORT_VALUE_SIZE - 1] = '\0';
 	}
 }

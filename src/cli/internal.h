@@ -109,8 +109,11 @@ void ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid);
 
 /* --- output (json.c) --------------------------------------------------- */
 
-/* "text" as a JSON string; bytes that are not UTF-8 become U+FFFD. */
+/* "text" as a JSON string; bytes that are not UTF-8 become U+FFFD, and what a
+ * terminal would obey is escaped. */
 void json_string(FILE *out, struct span text);
+/* The same without quotes, for people: what a terminal would obey is `?`. */
+void plain_text(FILE *out, struct span text);
 /* Microseconds since 1970 as seconds with six decimals. */
 void json_time(FILE *out, int64_t us);
 

@@ -1,10 +1,11 @@
 /*
- * json.c - values as JSON
+ * json.c - values as JSON, and as text for a terminal
  */
 #include "base/json.h"
 
 #include <inttypes.h>
 
+#include "base/utf8.h"
 #include "cli/internal.h"
 
 void
@@ -20,6 +21,19 @@ json_string(FILE *out, struct span text)
 		text.len -= taken;
 	}
 	(void)fputc('"', out);
+}
+
+void
+plain_text(FILE *out, struct span text)
+{
+	while (text.len > 0) {
+		struct span c = utf8_take(&text);
+
+		if (utf8_is_control(c))
+			(void)fputc('?', out);
+		else
+			(void)fwrite(c.p, 1, c.len, out);
+	}
 }
 
 void

@@ -49,11 +49,9 @@ selftest_say(struct selftest_run *t, const char *verdict, const char *step,
 	(void)vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
 	t->failed = t->failed || bad;
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
 	if (!t->options->json) {
-		(void)printf("%-4s  %s: %s", verdict, step, text);
+		(void)printf("%-4s  %s: ", verdict, step);
+		plain_text(stdout, span_of(text));
 		if (took_us >= 0)
 			(void)printf(", after %" PRId64 ".%" PRId64 " ms",
 			    took_us / 1000, took_us / 100 % 10);

@@ -38,6 +38,20 @@ place_http(const struct config *c, struct visit_place *place)
 			      is_trusted(c, &place->direct);
 }
 
+/* Security: an ACME user chose the name, and it goes into a URL for curl, which
+ * takes braces and brackets for a pattern of many. */
+static bool
+is_host(const char *name)
+{
+	struct visit_place place;
+	char url[VISIT_URL_SIZE];
+	struct err e;
+
+	(void)snprintf(url, sizeof(url), "https://%.*s", VISIT_HOST_SIZE, name);
+	return visit_parse(url, &place, &e) == 0 &&
+	       strcmp(place.host, name) == 0;
+}
+
 /* The first name, bytewise, that has a pair. */
 static int
 find_name(const char *directory, char *name, size_t size)
@@ -49,6 +63,7 @@ find_name(const char *directory, char *name, size_t size)
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.' && strlen(entry->d_name) < size &&
 		    strcmp(entry->d_name, "README") != 0 &&
+		    is_host(entry->d_name) &&
 		    (name[0] == '\0' || strcmp(entry->d_name, name) < 0))
 			(void)snprintf(name, size, "%s", entry->d_name);
 	if (dir != NULL)

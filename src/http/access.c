@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
 #define MORE "..."
 
@@ -361,9 +362,13 @@ http_access_are_lines(struct span lines)
 {
 	if (lines.len == 0 || lines.p[lines.len - 1] != '\n')
 		return false;
-	for (size_t i = 0; i < lines.len; i++)
-		if (lines.p[i] != '\n' &&
-		    (lines.p[i] < 0x20 || lines.p[i] == 0x7f))
+	while (lines.len > 0) {
+		const uint8_t *at = lines.p;
+		struct span c = utf8_take(&lines);
+
+		/* What is no UTF-8 comes back as something else. */
+		if (c.p != at || (utf8_is_control(c) && at[0] != '\n'))
 			return false;
+	}
 	return true;
 }

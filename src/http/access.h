@@ -105,8 +105,8 @@ void http_access_end(enum http_access_format format,
  */
 struct span http_access_first_line(struct span head);
 
-/* Whether these are lines as this file makes them: no control characters, and
- * a newline at the end of each, also of the last. */
+/* Whether these are lines as this file makes them: valid UTF-8 without control
+ * characters, and a newline at the end of each, also of the last. */
 bool http_access_are_lines(struct span lines);
 
 #endif

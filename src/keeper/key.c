@@ -14,6 +14,8 @@
 
 /* Several times what decoding and a signature use. */
 #define STACK_WIPED 65536
+/* Of the DER of an RSA key: what is no long number. */
+#define RSA_DER_OTHER 256
 
 int
 keeper_key_init(struct err *e)
@@ -187,6 +189,20 @@ make(const struct keeper_parts *parts, const struct tls_public_key *public,
 	return NULL;
 }
 
+/*
+ * Numbers that are right, and longer than they have to be: libcrypto checks
+ * each signature with the key's own public exponent, and one of thousands of
+ * bits keeps us from all other keys for as long. An RSA key holds nine numbers
+ * that are four and a half times as long as its modulus together.
+ */
+static bool
+is_too_long(struct span der, const br_rsa_private_key *k)
+{
+	size_t modulus_len = ((size_t)k->n_bitlen + 7) / 8;
+
+	return der.len > 5 * modulus_len + RSA_DER_OTHER;
+}
+
 static struct keeper_key *
 decode(struct span der, const struct tls_public_key *public, struct err *e)
 {
@@ -202,6 +218,9 @@ decode(struct span der, const struct tls_public_key *public, struct err *e)
 	parts.kind = parts.rsa != NULL ? TLS_KEY_RSA : TLS_KEY_EC;
 	if (br_skey_decoder_last_error(&d) != 0)
 		(void)err_set(e, "the private key cannot be read");
+	else if (parts.rsa != NULL && is_too_long(der, parts.rsa))
+		(void)err_set(e, "the private key has longer numbers than an "
+				 "RSA key needs");
 	else if (parts.rsa != NULL ||
 		 take_ec(&parts, br_skey_decoder_get_ec(&d), secret, e) == 0)
 		k = make(&parts, public, e);

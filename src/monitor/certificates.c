@@ -65,13 +65,12 @@ copy_file(int dir, int which, int *copy, struct err *e)
 	*copy = -1;
 	if (fstatat(dir, files[which].name, &st, 0) != 0)
 		return err_errno(e, "%s", files[which].name);
-	if (!S_ISREG(st.st_mode))
+	from = fd_open_regular(dir, files[which].name);
+	if (from < 0 && errno == EINVAL)
 		return err_set(e, "%s is no file", files[which].name);
-	from = openat(dir, files[which].name,
-	    O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (from < 0 || fstat(from, &st) != 0)
 		(void)err_errno(e, "cannot be opened");
-	else if (!S_ISREG(st.st_mode) || st.st_size > files[which].most)
+	else if (st.st_size > files[which].most)
 		(void)err_set(
 		    e, "has more than %d bytes", (int)files[which].most);
 	else if ((*copy = memfd_create("postal-tracker-certificate",
@@ -245,6 +244,7 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
+	int n = 0;
 
 	if (dir == NULL)
 		return err_errno(e, "%s", directory);
@@ -257,15 +257,20 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 	for (size_t i = 0; i < c->n; i++)
 		c->list[i].present = false;
 	errno = 0;
-	while ((entry = readdir(dir)) != NULL) {
+	while (
+	    (entry = readdir(dir)) != NULL && n++ < CERTIFICATES_ENTRIES_MAX) {
 		if (entry->d_name[0] != '.' &&
 		    (entry->d_type == DT_DIR || entry->d_type == DT_LNK ||
 			entry->d_type == DT_UNKNOWN))
 			look_at(c, dirfd(dir), entry->d_name, at_once, found);
 		errno = 0;
 	}
-	if (errno != 0) {
+	if (entry != NULL)
+		(void)err_set(e, "%s holds more than %d entries", directory,
+		    CERTIFICATES_ENTRIES_MAX);
+	else if (errno != 0)
 		(void)err_errno(e, "%s", directory);
+	if (entry != NULL || errno != 0) {
 		(void)closedir(dir);
 		return -1;
 	}

@@ -18,6 +18,8 @@
 #include "base/err.h"
 
 #define CERTIFICATES_MAX 2000
+/* Entries of the directory; each look at one costs some microseconds. */
+#define CERTIFICATES_ENTRIES_MAX (8 * CERTIFICATES_MAX)
 
 /* What shows that a file is another one, or was written to. */
 struct file_mark {

@@ -26,6 +26,11 @@
 #define BACKOFF_RESET_MS 10000
 /* Longer than any start; a role that hangs in it is killed and tried again. */
 #define START_WITHIN_MS 10000
+/* Of one role, before the next one's turn: one that never stops sending must
+ * not keep us from signals and from the others. */
+#define MESSAGES_A_ROUND 16
+/* More than fit into a channel. */
+#define LAST_WORDS_MOST 1024
 
 struct child *
 child_new(struct monitor *m, enum ipc_role role, uint16_t index)
@@ -125,23 +130,20 @@ handle(struct child *c, const struct ipc_received *in)
 }
 
 static void
-on_channel(struct loop_watch *w, uint32_t events)
+take_messages(struct child *c, int most)
 {
-	struct child *c = (struct child *)w;
 	struct ipc_received in;
-	enum ipc_result got;
+	enum ipc_result got = IPC_AGAIN;
 
-	if ((events & EPOLLOUT) != 0)
-		pairs_child_writable(c);
-	if (w->fd < 0)
-		return;
-	while ((got = ipc_receive(&c->channel, c->monitor->scratch, &in)) ==
-	       IPC_OK) {
+	for (int i = 0; i < most; i++) {
+		got = ipc_receive(&c->channel, c->monitor->scratch, &in);
+		if (got != IPC_OK)
+			break;
 		handle(c, &in);
-		if (w->fd < 0)
+		if (c->watch.fd < 0)
 			return;
 	}
-	if (got == IPC_AGAIN)
+	if (got == IPC_AGAIN || got == IPC_OK)
 		return;
 	if (got == IPC_BREACH) {
 		log_err("replace role=%s[%u] pid=%d reason=\"it sent the "
@@ -153,6 +155,17 @@ on_channel(struct loop_watch *w, uint32_t events)
 	}
 	/* Closed: it is ending; SIGCHLD tells how. */
 	close_channel(c);
+}
+
+static void
+on_channel(struct loop_watch *w, uint32_t events)
+{
+	struct child *c = (struct child *)w;
+
+	if ((events & EPOLLOUT) != 0)
+		pairs_child_writable(c);
+	if (w->fd >= 0)
+		take_messages(c, MESSAGES_A_ROUND);
 }
 
 bool
@@ -213,6 +226,7 @@ child_start(struct child *c)
 	    sizeof(c->instance))
 		c->instance = (uint64_t)clock_wall_us();
 	c->state = CHILD_STARTING;
+	c->buried = false;
 	c->refused_call = -1;
 	c->pinged_ms = 0;
 	c->kill_at_ms = c->started_ms + START_WITHIN_MS;
@@ -235,15 +249,20 @@ child_stop(struct child *c, uint64_t grace_ms)
 {
 	/* The rest is for its end: what it cannot finish it says itself. */
 	struct ipc_stop body = {(uint32_t)(grace_ms - grace_ms / 8)};
+	uint64_t until = clock_mono_ms() + grace_ms;
+	/* A worker of before a reload had as long as its visitors may take. */
+	bool hurry = c->state == CHILD_STOPPING && c->kill_at_ms > until;
 
 	if (c->state == CHILD_WAITING)
 		c->state = CHILD_FREE;
-	if (!child_is_running(c))
+	if (!child_is_running(c) && !hurry)
 		return;
 	c->state = CHILD_STOPPING;
-	c->kill_at_ms = clock_mono_ms() + grace_ms;
+	c->kill_at_ms = until;
 	loop_wake_at(&c->monitor->loop, c->kill_at_ms);
-	child_send(c, IPC_STOP, &body, -1);
+	/* Others have nothing that could end sooner. */
+	if (!hurry || c->role == IPC_WEB)
+		child_send(c, IPC_STOP, &body, -1);
 }
 
 void
@@ -259,7 +278,8 @@ child_replace(struct child *c, uint64_t grace_ms)
 void
 child_kill(struct child *c)
 {
-	if (c->pid > 0)
+	/* Once it was waited for, its number may be another process's. */
+	if (c->pid > 0 && !c->buried)
 		(void)kill(c->pid, SIGKILL);
 	close_channel(c);
 }
@@ -291,7 +311,7 @@ static void
 read_last_words(struct child *c)
 {
 	if (c->watch.fd >= 0)
-		on_channel(&c->watch, EPOLLIN);
+		take_messages(c, LAST_WORDS_MOST);
 }
 
 static void
@@ -301,6 +321,7 @@ bury(struct child *c, int status)
 	bool again = c->again && c->monitor->phase == PHASE_SERVING;
 	char cause[160];
 
+	c->buried = true;
 	read_last_words(c);
 	close_channel(c);
 	describe_end(c, status, cause, sizeof(cause));

@@ -48,6 +48,7 @@ struct child {
 	uint64_t backoff_ms; /* of the next restart; 0: at once */
 	uint64_t kill_at_ms; /* a stopping child that does not end; 0: none */
 	bool again;	     /* stopping, and then started again */
+	bool buried;	     /* pid was waited for */
 	uint64_t pinged_ms;  /* PING was sent then; 0: it has answered */
 	int refused_call;    /* reported by its SIGSYS handler; -1: none */
 	struct pairs_of_role pairs;
@@ -84,7 +85,8 @@ struct monitor {
 	struct handover handover;
 	unsigned int generation;
 	unsigned int workers;
-	bool reloading; /* new workers are not all ready yet */
+	bool reloading;	    /* new workers are not all ready yet */
+	bool reload_wanted; /* SIGHUP came before we served */
 	uint64_t end_by_ms;
 	uint64_t next_second_ms;
 	uint64_t next_watchdog_ms;

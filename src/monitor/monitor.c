@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -143,6 +144,8 @@ monitor_child_ready(struct child *c, bool degraded)
 		return;
 	if (m->phase == PHASE_STARTING) {
 		m->phase = PHASE_SERVING;
+		if (m->reload_wanted)
+			loop_wake_at(&m->loop, m->loop.now_ms);
 		say_serving(m);
 		notify_send(&m->notify, "READY=1\nSTATUS=serving");
 	}
@@ -237,6 +240,10 @@ on_due(void *owner)
 	uint64_t now = m->loop.now_ms, next = children_due(m);
 	uint64_t pairs = pairs_due(m), watchdog = watchdog_due(m);
 
+	if (m->reload_wanted && m->phase == PHASE_SERVING) {
+		m->reload_wanted = false;
+		monitor_reload(m);
+	}
 	if (now >= m->next_second_ms) {
 		tell_store_of_roles(m);
 		m->next_second_ms = now + SECOND_MS;
@@ -286,8 +293,8 @@ on_signal(struct loop_watch *w, uint32_t events)
 	}
 }
 
-static int
-watch_signals(struct monitor *m, struct err *e)
+static sigset_t
+signals_wanted(void)
 {
 	static const int wanted[] = {SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 	sigset_t set;
@@ -295,10 +302,27 @@ watch_signals(struct monitor *m, struct err *e)
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
 		(void)sigaddset(&set, wanted[i]);
+	return set;
+}
+
+/* They wait until somebody watches: logrotate does not know that we are only
+ * starting, and its SIGHUP would end us. */
+static void
+hold_signals(void)
+{
+	sigset_t set = signals_wanted();
+
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+watch_signals(struct monitor *m, struct err *e)
+{
+	sigset_t set = signals_wanted();
+
 	m->signals.on_event = on_signal;
 	m->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) != 0 || m->signals.fd < 0 ||
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || m->signals.fd < 0 ||
 	    loop_add(&m->loop, &m->signals, EPOLLIN) != 0)
 		return err_errno(e, "cannot watch signals");
 	return 0;
@@ -465,6 +489,10 @@ monitor_run(const char *path)
 	struct err e = {0};
 	int exit_code;
 
+	hold_signals();
+	/* Modes are as they are written, also where a service manager has a
+	 * mask for secrets (UMask=0077). */
+	(void)umask(022);
 	log_open("monitor", LOG_LEVEL_INFO);
 	if (m == NULL) {
 		log_err("not started: no memory");

@@ -280,6 +280,19 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	return monitor_new_workers(m, e);
 }
 
+/* Whoever rotates the log sends SIGHUP too, and waits for a new file whatever
+ * became of tracker.conf. */
+static void
+reopen_access_file(struct monitor *m)
+{
+	struct err e;
+	int fd;
+
+	if (monitor_open_access_file(&m->config, &fd, &e) != 0 ||
+	    (fd >= 0 && monitor_set_logger(m, fd, &e) != 0))
+		log_err("reload failed: %s", e.text);
+}
+
 void
 monitor_reload(struct monitor *m)
 {
@@ -287,8 +300,11 @@ monitor_reload(struct monitor *m)
 	char state[128];
 	struct err e = {0};
 
+	m->reload_wanted = m->phase == PHASE_STARTING;
 	if (m->phase != PHASE_SERVING) {
-		log_warn("reload ignored: not serving yet, or ending");
+		log_notice("reload: %s", m->reload_wanted
+					     ? "as soon as this serves"
+					     : "ignored, this is ending");
 		return;
 	}
 	log_notice("reload");
@@ -298,10 +314,12 @@ monitor_reload(struct monitor *m)
 	new = calloc(1, sizeof(*new));
 	if (new == NULL || monitor_load_config(m->path, new) != 0) {
 		log_err("reload failed: the configuration in use stays");
+		reopen_access_file(m);
 		notify_send(&m->notify, "READY=1");
 	} else if (apply(m, new, &e) != 0) {
 		log_err("reload failed: %s; the configuration in use stays",
 		    e.text);
+		reopen_access_file(m);
 		notify_send(&m->notify, "READY=1");
 	}
 	free(new);

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -419,6 +420,53 @@ def test_logrotate(make_tracker):
     second = (t.directory / "access.log.1").read_text()
     assert "/before/0" in first and "/after/0" not in first
     assert "/after/0" in second and "/before/1" in second
+
+
+def test_rotation_while_the_configuration_is_broken(make_tracker):
+    """The reload fails, and the file is another one all the same."""
+    t = with_log(make_tracker, "text")
+    t.get("/before")
+    wait_line(t.access, "GET /before ")
+    good = t.conf.read_text()
+    t.conf.write_text(good + "[nonsense]\n")
+    os.rename(t.access, t.directory / "access.log.1")
+    t.process.send_signal(signal.SIGHUP)
+    t.wait_log("reload failed")
+    wait_for(t.access.exists, "a new file")
+
+    def new_line():
+        t.get("/after")
+        return "GET /after " in t.access.read_text()
+
+    wait_for(new_line, "lines in it")
+    t.conf.write_text(good)
+
+
+def test_a_reload_that_comes_too_early(make_tracker):
+    """SIGHUP waits for us when we begin: it is done as soon as we serve."""
+    t = make_tracker(command=[sys.executable, "-c", HUP_WAITS])
+    t.start()
+    t.wait_ready(2)
+    assert "reload: as soon as this serves" in t.log()
+
+
+# exec keeps what is blocked, and what waits.
+HUP_WAITS = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+os.kill(os.getpid(), signal.SIGHUP)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_the_mode_of_the_file_under_a_mask(make_tracker):
+    """As the unit has it: UMask=0077."""
+    t = make_tracker(command=["sh", "-c", 'umask 077; exec "$@"', "-"])
+    path = t.directory / "access.log"
+    t.settings["log"] = {"access": "text", "access_file": str(path)}
+    t.write_conf()
+    t.start()
+    assert os.stat(path).st_mode & 0o777 == 0o640
 
 
 def test_a_slow_logger_finishes_before_it_ends(make_tracker):

@@ -236,6 +236,16 @@ def test_events(tracker):
     assert len(text.splitlines()) >= 2
 
 
+def test_a_terminal_obeys_nobody(tracker):
+    """CSI has two forms; the one that HTTP lets through is U+009B."""
+    agent = "x\u009b2J".encode().decode("latin-1")
+    tracker.get("/img/ctqu6f/first", [("User-Agent", agent)])
+    out = tracker.cli("events").stdout
+    assert "x\\u009B2J" in out and "\u009b" not in out
+    (event,) = tracker.events()
+    assert event["user_agent"] == "x\u009b2J"
+
+
 def test_count_head(make_tracker):
     t = make_tracker({"tracking": {"count_head": "yes"}}).start()
     t.link("ctqu6f", "H0zoVR7I")

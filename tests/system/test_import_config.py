@@ -388,6 +388,32 @@ def test_hostile_files(work, text, words):
         assert done.returncode == 65, done.stdout
 
 
+def test_a_key_cannot_end_its_comment(convert):
+    """postal.yml may be written by a user with less rights."""
+    values, text = convert(
+        'main_db:\n  host: a.example\n'
+        '  "x\\n[sandbox]\\naction = kill\\n# ": 1\n'
+        '"y\\nmax_connections = 1\\n# ": 2\n'
+    )
+    assert values["main_db.host"] == "a.example"
+    assert "sandbox.action" not in values, text
+    assert "clients.max_connections" not in values, text
+    assert "x?[sandbox]?action = kill?# " in text
+    assert "y?max_connections = 1?# " in text
+
+
+def test_a_terminal_obeys_no_value(work):
+    source = work / "postal.yml"
+    for line in (r'port: "\e[2J"', r'bind_address: "\e[2J"', r'port: "\x9b2J"'):
+        source.write_text("fast_server:\n  enabled: yes\n  bind_address: ::1\n"
+                          f"  {line}\n")
+        said = run(source, code=65)
+        assert "\x1b" not in said and "\x9b" not in said, repr(said)
+    # Nor is it put into tracker.conf.
+    source.write_text(r'main_db: {database: "x\e[2J"}')
+    assert "cannot have this value" in run(source, code=65)
+
+
 def test_utf16_and_a_byte_order_mark(convert, work):
     text = "main_db:\n  host: a.example\n"
     for encoding in ("utf-8-sig", "utf-16"):

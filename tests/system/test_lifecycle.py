@@ -289,6 +289,21 @@ def test_a_visitor_who_says_nothing_does_not_delay_the_end(tracker):
     assert "kill role" not in tracker.log()
 
 
+def test_a_visitor_of_before_a_reload_does_not_delay_the_end(make_tracker):
+    """The old worker gave him longer than SIGTERM gives anybody."""
+    t = make_tracker({"http": {"workers": "1"},
+                      "clients": {"header_timeout": "60s"}}).start()
+    with t.connect() as slow:
+        slow.send(b"GET / HTT")
+        assert hello(t.port)  # accepted after him
+        reload(t, 2)
+        t.process.send_signal(signal.SIGTERM)
+        slow.sock.settimeout(20)
+        assert slow.reply().status == 408
+        assert t.process.wait(20) == 0
+    assert "kill role" not in t.log()
+
+
 def test_a_stale_socket_is_no_obstacle(tracker):
     tracker.may_die = True
     tracker.kill_all()

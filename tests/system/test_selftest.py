@@ -299,6 +299,8 @@ def test_behind_proxy_headers(make_tracker):
 def test_https_alone(make_tracker, work):
     """Without HTTP it is asked by TLS, for a name that has a certificate."""
     make_pair(work / "certificates" / "ec.example", EC, ["ec.example"])
+    # No name of a host; for curl it would be many.
+    (work / "certificates" / "a{b,c}.example").mkdir()
     t = make_tracker({
         **USERS,
         "http": {"listen": ""},

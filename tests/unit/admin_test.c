@@ -4,8 +4,10 @@
 #include "tests/unit/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "admin/exposition.h"
+#include "admin/internal.h"
 #include "admin/metrics.h"
 #include "admin/target.h"
 #include "base/array.h"
@@ -413,6 +415,35 @@ test_what_does_not_fit_is_seen(void **state)
 	assert_true(w.full);
 }
 
+/* A directory's name is at most 255 bytes, and quotes become two. */
+static void
+test_the_longest_names_fit(void **state)
+{
+	struct ipc_status s = some_status();
+	struct ipc_commits commits = some_commits();
+	struct metrics_facts facts = {.status = &s, .commits = &commits};
+	struct writer rows = writer_of(malloc(PAIRS_SIZE), PAIRS_SIZE);
+	struct writer w = writer_of(malloc(PAGE_SIZE), PAGE_SIZE);
+	uint8_t name[255];
+	struct ipc_pair_state_row row = {
+	    .name = {name, sizeof(name)}, .not_after = INT64_C(253402300799)};
+
+	(void)state;
+	assert_true(rows.p != NULL && w.p != NULL);
+	memset(name, '"', sizeof(name));
+	for (size_t i = 0; i < 2 * (size_t)IPC_PAIRS_MAX; i++) {
+		row.state = i < IPC_PAIRS_MAX ? IPC_CERTIFICATE_SERVED
+					      : IPC_CERTIFICATE_REFUSED;
+		assert_int_equal(
+		    ipc_put(&rows, &ipc_pair_state_row_record, &row), 0);
+	}
+	facts.pairs = (struct ipc_list){2 * IPC_PAIRS_MAX, writer_span(&rows)};
+	metrics_render(&w, &facts);
+	assert_false(w.full);
+	free(rows.p);
+	free(w.p);
+}
+
 int
 main(void)
 {
@@ -428,6 +459,7 @@ main(void)
 	    cmocka_unit_test(test_commits),
 	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_what_does_not_fit_is_seen),
+	    cmocka_unit_test(test_the_longest_names_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

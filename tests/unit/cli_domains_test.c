@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,11 +88,42 @@ test_notes(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* The opening of a device does something already. */
+static void
+test_only_files_are_opened(void **state)
+{
+	char directory[] = "/tmp/domains-test.XXXXXX", path[64], command[64];
+	struct domains_certificates all;
+	char event[1024];
+	struct err e;
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/a.example", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(
+	    path, sizeof(path), "%s/a.example/fullchain.pem", directory);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_true(watch >= 0 && inotify_add_watch(watch, path, IN_OPEN) >= 0);
+	assert_int_equal(domains_read_certificates(&all, directory, &e), 0);
+	assert_int_equal(all.n, 1);
+	assert_string_not_equal(all.list[0].error, "");
+	assert_int_equal(read(watch, event, sizeof(event)), -1);
+	domains_clear_certificates(&all);
+	(void)close(watch);
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_due), cmocka_unit_test(test_notes)};
+	    cmocka_unit_test(test_due),
+	    cmocka_unit_test(test_notes),
+	    cmocka_unit_test(test_only_files_are_opened),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,11 @@ test_are_lines(void **state)
 	    {"a\r\n", false},
 	    {"\x1b[2J\n", false},
 	    {"a\x7f\n", false},
+	    {"\xc2\x9b"
+	     "2J\n",
+		false},
+	    {"\xff\n", false},
+	    {"\x9b\n", false},
 	};
 
 	(void)state;

@@ -40,6 +40,8 @@ static const struct {
 	"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
 	"-----END EC PARAMETERS-----\n" FIXTURE_EC_SEC1_KEY,
 	NULL},
+    {FIXTURE_RSA, FIXTURE_RSA_LONG_KEY,
+	"the private key has longer numbers than an RSA key needs"},
     {FIXTURE_EC, FIXTURE_OTHER_EC_KEY,
 	"the private key does not belong to the certificate"},
     {FIXTURE_RSA, FIXTURE_OTHER_RSA_KEY,

@@ -236,6 +236,33 @@ test_no_directory(void **state)
 	run("rm -r a");
 }
 
+/* Whoever writes the directory does not keep the monitor busy with it, and
+ * takes nothing away. */
+static void
+test_too_many_entries(void **state)
+{
+	const struct certificates_found found = {
+	    NULL, changed, unreadable, gone, too_many};
+	char wanted[200];
+	struct err e;
+
+	(void)state;
+	make_pair("good", "one");
+	assert_string_equal(look(true), "changed:good");
+	run("seq -f x%05g 16001 | xargs touch");
+	report[0] = '\0';
+	assert_int_equal(
+	    certificates_look(&c, directory, true, &found, &e), -1);
+	assert_string_equal(report, "");
+	(void)snprintf(wanted, sizeof(wanted),
+	    "%s holds more than 16000 entries", directory);
+	assert_string_equal(e.text, wanted);
+	run("seq -f x%05g 16001 | xargs rm");
+	assert_string_equal(look(true), "");
+	run("rm -r good");
+	assert_string_equal(look(true), "gone:good");
+}
+
 int
 main(void)
 {
@@ -243,6 +270,7 @@ main(void)
 	    cmocka_unit_test(test_comes_and_goes),
 	    cmocka_unit_test(test_links),
 	    cmocka_unit_test(test_what_is_no_pair),
+	    cmocka_unit_test(test_too_many_entries),
 	    cmocka_unit_test(test_too_many),
 	    cmocka_unit_test(test_no_directory),
 	};

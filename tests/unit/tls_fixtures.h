@@ -228,6 +228,46 @@
 	"9/cB5T2MMDoaZykvgPM5BRdHXquljxjvPa/rF9HWvFI/ketEyoHqwg==\n"         \
 	"-----END RSA PRIVATE KEY-----\n"
 
+/* The same key; its public exponent has 3331 bits more than it needs, and
+ * what is signed with it is right. */
+#define FIXTURE_RSA_LONG_KEY                                                 \
+	"-----BEGIN RSA PRIVATE KEY-----\n"                                  \
+	"MIIGRgIBAAKCAQEAr/5rNkwz83bygCfhqKnDCHmIfF90kqJ5O1WkX9TZJINUF3TW\n" \
+	"pdKKtRZ6CzbE7gIj33i4r+FPel5DpP8qM4atFboT9wbV8R269MH+TcJITdnaOWQI\n" \
+	"hu9FzrI34lcMKokHWHS6+s9Uwgw+AOf6oknIuYalN4iBt/RW3rNbqWd8yVWBPVEx\n" \
+	"/hYwi+up1hMDqcZrv2OcmefgM/uNQp9cjjUsgICod3uaQ8lSjv4ptk2dU6UV2EO5\n" \
+	"yCpO63XO8zv8A4G8iyonar039HUg5jqvPtMGnBva5+uPVI+1dYPygeUwZGUkrIdB\n" \
+	"8zhiMnoNYRQFp1hVp916YOO8F5VSb9osZSIMMQKCAaMKvQlF6VjiYjL3C4iip8y+\n" \
+	"6mLTpJe3Oms/jAcQH7og7Vc+awKvoYDvaqUEnVl4Px7w0k7+jUPVDe+2bHWQrxwN\n" \
+	"WDnOG1CX4GDPbfkp8bKIrf8UXn9yfwlAgjTpWJ5wU3jV41AbuEWaTbjlUfi8/Ot4\n" \
+	"hBS9PUGspAfQtM64oNMBitZwTkkk5Bl7WG6Ftz6/7+7oL8DjEh/Qwl4eWjaJAb1a\n" \
+	"qLAPqJHSBRW18N80fYomWct1gzcUnm/YxuHQ0FUNQNNZC1sfYQXx35NR+U+M/6yz\n" \
+	"mVcu0UKjqsUUmbuedsmp6LHoYSGDKbibnxbRfI5mL62YqqBjmx+2aalCwhQMwCiA\n" \
+	"wbQwIV86tPFYouWGgQC2E+qmCHCsJkRwdCxGkAqr9NRFizEs/UW5TNFRyrawsls9\n" \
+	"k5GER2/ndwrKRNNT/c+uCenPejJIdv7g07mt4mNPaG/D9eoFC8wEqAN0Swf8g7Lw\n" \
+	"bC/505MGi83bw3VW8doVQmXvR5rVEcOdpXRqMFcez+5HmmGNrF/5HowiRzMqGx/p\n" \
+	"3n86q6Yyfnys4v+OmCBq1DLZYQKCAQAB9uGEeCJGT+gSBR/wLYDnSc/7r2cSMe0P\n" \
+	"e/u7NBl+XlbkciHpNOnmbotLL7/P9kcnOeY51FZ6Q64Wm+CBNbod2XdalQFzUQUi\n" \
+	"sT2g6Y+8Crf0Vwj/VJFfZr7X8GfK27+wvZDOtty308InaW9zO0aZx4Z1kbj88CW+\n" \
+	"E5tszyJl7uElG1kWTXFzm12jtIbLSZDzoV5P4bKJWv0nAjNjQBFlB1xTToHjFl6G\n" \
+	"VQRCLmMOCbVjtYCmdPpYDKlPLe9Hc0I0GJ5CRPIdaWV/JGkqavsRmLkDnbdrb9+R\n" \
+	"Z9SPcHJYnNptM4PuUZMTfVHjzoDwV2AcLH/8ayFWmwnNasUoZr53AoGBAOALkS3Y\n" \
+	"Aj27yFAT4LSDWFAEUv5Z2+ueGBwyLlvuo5UlISqpaBJH3+xpJ53kI8WEg5vS4Sgx\n" \
+	"pBHs1wEahchInNLqjImQXURwWCDHo7QihlVBKaWo0MoRJqMpHLA02yc8TmMSRYg6\n" \
+	"P998UiBtm7FMzfJg8NsuOpplVeMdP+7gre2jAoGBAMkYYUhW4zbdJpbNgybLUBpD\n" \
+	"FvAN/49tSJQ8lqj5WbiR4NrWW+gEOKCFigwDoflB089EPd8encFydQhYtr3U9BUS\n" \
+	"8SJavZuMrvfhumUJAA4Rs4Z+t7e8ZWUkivep8+NW6h8zCYJ8bLxu+WwejZdtJ11P\n" \
+	"dcCl7wjw71MqgYqf9dQbAoGBAN4EmGmFlTL30xkHmbVIM0uX/WZwRa7Hi7zlPWt8\n" \
+	"oD47/RH5rlfvQcdUrR2Z5pjlKEZSQy1BhAT/XlCJp+lBi6a3J21q0gHwEmTpcSAg\n" \
+	"1l3FpS+0irKzLEajhvpWZpYK/OLQSHcmwgUFfZ0FATRBmBSIXCXXOdumb+YQJjri\n" \
+	"C3lhAoGBAI/1SA9FRDtObgWe8bif66QhSxZmrwC6Ny8HgMNOXhBnPhTrR7f87Zzc\n" \
+	"fErFfvq1STAjpjdH759AlM940rlq7aD4gm8ZjosAV3FUwt75ZnSr71zk8hgyYlPZ\n" \
+	"qTJLFDE3UzsqijBDaoQq3Zus86fnmDqQW7eiElDQSkO7NilLAezpAoGACzr6L/sG\n" \
+	"yWyI7yNmSoWP4PxoxSyhG00uwnk9lnQravdR1oFNaJWiW9+s9kiDHgZ4meLiJwED\n" \
+	"fn4pJizEt+1IwFQZ/JkjSa5F7xSuDBMyiYl6dvKJwo8wcff3AeU9jDA6GmcpL4Dz\n" \
+	"OQUXR16rpY8Y7z2v6xfR1rxSP5HrRMqB6sI=\n"                             \
+	"-----END RSA PRIVATE KEY-----\n"
+
 #define FIXTURE_RSA3072_KEY                                                  \
 	"-----BEGIN PRIVATE KEY-----\n"                                      \
 	"MIIG/gIBADANBgkqhkiG9w0BAQEFAASCBugwggbkAgEAAoIBgQDIIk6SESe+XAmA\n" \
