@@ -23,6 +23,7 @@ import pytest
 import kernel
 import mariadb
 import postal
+from ports import free_port
 
 TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
 # Programs of the tests themselves, beside the daemon in the build folder.
@@ -42,12 +43,6 @@ def wait_for(condition, what, seconds=WAIT_SECONDS):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.005)
-
-
-def free_port(family=socket.AF_INET, host="127.0.0.1"):
-    with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
 
 
 class Reply:

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pymysql
 
+from ports import free_port
+
 START_SECONDS = 30
 STOP_SECONDS = 30
 # Small enough to copy in no time, large enough for a bench of millions.
@@ -75,20 +77,6 @@ def template():
         assert made.returncode == 0, made.stdout + made.stderr
         _template = parent / "data"
     return _template
-
-
-def free_port():
-    """A TCP port that nobody has on 127.0.0.1 nor on ::1."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as v4:
-            v4.bind(("127.0.0.1", 0))
-            port = v4.getsockname()[1]
-            with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as v6:
-                try:
-                    v6.bind(("::1", port))
-                    return port
-                except OSError:
-                    continue
 
 
 class Authority:
@@ -161,7 +149,7 @@ class MariaDB:
         self.data = self.directory / "data"
         self.socket = str(self.directory / "mariadb.sock")
         self.log_path = self.directory / "mariadb.log"
-        self.port = free_port()
+        self.port = free_port("127.0.0.1", "::1")
         self.process = None
         self.ca = None
         self.directory.mkdir(parents=True, exist_ok=True)
