@@ -12,8 +12,9 @@
 
 /* Workers, new and old ones of a few reloads. */
 #define SPEAKERS_MAX 256
-/* The least line is its newline, and "<6>" may stand in front of each. */
-#define OUTPUT_MAX (4 * IPC_LINES_MAX)
+/* The least line is its newline, and "<6>" may stand in front of each; the
+ * first byte may end a line that is torn. */
+#define OUTPUT_MAX (1 + 4 * IPC_LINES_MAX)
 
 /* --- output.c: where the lines go -------------------------------------- */
 

@@ -202,6 +202,8 @@ def test_json_says_what_became_of_the_event(make_tracker):
         # A visitor who does not wait for his answer.
         with t.connect() as c:
             c.send(b"GET /img/ctqu6f/gone HTTP/1.1\r\nHost: a\r\n\r\n")
+            # The one worker has read it when it answers a later request.
+            assert t.get("/robots.txt").status == 200
             c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                               struct.pack("ii", 1, 0))
         one = wait_object(t.access, "/img/ctqu6f/gone")
