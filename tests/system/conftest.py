@@ -372,6 +372,17 @@ def say(request):
     return lambda text: request.node.user_properties.append(("said", text))
 
 
+# A file is run by one process. These take longest; they begin first, so that
+# none of them is what all others wait for at the end.
+LONG = ("test_forward_once", "test_tls_peers", "test_track_certificates",
+        "test_https", "test_acme", "test_keeper", "test_shapes", "test_golden")
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
+
 def pytest_terminal_summary(terminalreporter):
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
