@@ -495,7 +495,8 @@ def answers(port):
     try:
         with Connection(("127.0.0.1", port)) as c:
             c.send(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
-            return c.reply().status == 200
+            reply = c.reply()
+            return reply is not None and reply.status == 200
     except ConnectionRefusedError:
         return False
 
