@@ -189,22 +189,25 @@ read_state(struct spool *s, struct spool_counts *c)
 	return found;
 }
 
-static struct spool_worker *
-find_worker(struct spool_workers *all, uint64_t instance)
+/* Its place in the list; n when it is not there. */
+static size_t
+place_of(const struct spool_workers *all, uint64_t instance)
 {
-	for (size_t i = 0; i < all->n; i++)
-		if (all->list[i].instance == instance)
-			return &all->list[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < all->n && all->list[i].instance != instance)
+		i++;
+	return i;
 }
 
 static struct spool_worker *
 have_worker(struct spool_workers *all, uint64_t instance)
 {
-	struct spool_worker *w = find_worker(all, instance);
+	size_t i = place_of(all, instance);
+	struct spool_worker *w;
 
-	if (w != NULL)
-		return w;
+	if (i < all->n)
+		return &all->list[i];
 	if (all->n == SPOOL_WORKERS_MAX) {
 		/* The oldest: its worker has long ended without a word. */
 		memmove(all->list, all->list + 1,
@@ -436,19 +439,21 @@ spool_put(struct spool *s, const struct spool_batch *b, struct err *e)
 struct spool_worker
 spool_worker(const struct spool *s, uint64_t instance)
 {
-	for (size_t i = 0; i < s->now_workers.n; i++)
-		if (s->now_workers.list[i].instance == instance)
-			return s->now_workers.list[i];
+	size_t i = place_of(&s->now_workers, instance);
+
+	if (i < s->now_workers.n)
+		return s->now_workers.list[i];
 	return (struct spool_worker){.instance = instance};
 }
 
 void
 spool_forget_worker(struct spool *s, uint64_t instance)
 {
-	struct spool_worker *w = find_worker(&s->now_workers, instance);
+	size_t i = place_of(&s->now_workers, instance);
 
-	if (w != NULL)
-		*w = s->now_workers.list[--s->now_workers.n];
+	if (i < s->now_workers.n)
+		s->now_workers.list[i] =
+		    s->now_workers.list[--s->now_workers.n];
 }
 
 void
