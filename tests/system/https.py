@@ -7,6 +7,20 @@ import ssl
 from certificates import run_openssl
 from conftest import Connection, free_port, wait_for
 
+# What is spoken with the certificate of each name.
+SUITES = {
+    "ec.example": [
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+    ],
+    "rsa.example": [
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+    ],
+}
+
 
 def context(**settings):
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -14,20 +14,8 @@ import pytest
 
 from certificates import EC, RSA, make_pair, run_openssl
 from conftest import WAIT_SECONDS, wait_for
-from https import ByHand, Https, context
+from https import SUITES, ByHand, Https, context
 
-SUITES = {
-    "ec.example": [
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-    ],
-    "rsa.example": [
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-    ],
-}
 PICTURE = "/img/ctqu6f/m"
 # Every handshake of these ends at once; the others may wait as ever.
 HURRIED = {"https": {"handshake_timeout": "1s"}}

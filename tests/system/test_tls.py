@@ -11,20 +11,9 @@ import pytest
 
 from certificates import EC, RSA, make_pair, run_openssl
 from conftest import PROGRAMS, wait_for
+from https import SUITES
 
 TLS_SERVER = f"{PROGRAMS}/tls-server"
-SUITES = {
-    "ec.example": [
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-    ],
-    "rsa.example": [
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-    ],
-}
 
 
 @pytest.fixture(scope="module")
