@@ -19,6 +19,8 @@ def inside(root, *command, **kwargs):
 def test_install_upgrade_remove_purge(root, packages, upgrade):
     deb = f"/packages/{packages.deb.relative_to(WORK)}"
     inside(root, "dpkg", "--install", deb)
+    # Each file is what the package says.
+    assert inside(root, "dpkg", "--verify", "postal-tracker").stdout == ""
     for role in ("keeper", "store", "forwarder", "acme"):
         inside(root, "id", f"postal-tracker-{role}")
     spool = root / "var/lib/postal-tracker"
