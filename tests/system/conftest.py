@@ -379,8 +379,11 @@ def say(request):
 
 # These take longest; they begin first, so that none of them is what all others
 # wait for at the end.
-LONG = ("test_forward_once", "test_tls_peers", "test_track_certificates",
-        "test_https", "test_acme", "test_keeper", "test_shapes", "test_golden")
+LONG = ("test_track_certificates", "test_check_mysql", "test_tls_peers",
+        "test_forward_once", "test_https", "test_golden", "test_acme",
+        "test_forward_connect", "test_forward_rows", "test_forward_faults",
+        "test_shapes", "test_postal", "test_handover", "test_forward_links",
+        "test_selftest", "test_keeper")
 
 
 # A test that starts no program of ours (it reads files of the tree, or has
