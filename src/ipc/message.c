@@ -156,6 +156,12 @@ static const struct ipc_message messages[] = {
 	&ipc_challenges_due_body},
     {IPC_PING, "PING", IPC_MONITOR, ANY_ROLE, 2, 2, 0, &ipc_ping_body},
     {IPC_PONG, "PONG", ANY_ROLE, IPC_MONITOR, 2, 2, 0, &ipc_ping_body},
+    {IPC_PORT_OPEN, "PORT_OPEN", IPC_MONITOR, IPC_BINDER, 25, 25, 0,
+	&ipc_port_open_body},
+    {IPC_PORT_OPENED, "PORT_OPENED", IPC_BINDER, IPC_MONITOR, 2, 2, 1,
+	&ipc_port_opened_body},
+    {IPC_PORT_REFUSED, "PORT_REFUSED", IPC_BINDER, IPC_MONITOR, 6, 6, 0,
+	&ipc_port_refused_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

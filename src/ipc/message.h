@@ -104,6 +104,9 @@ enum ipc_type {
 	IPC_CHALLENGES_DUE,
 	IPC_PING,
 	IPC_PONG,
+	IPC_PORT_OPEN,
+	IPC_PORT_OPENED,
+	IPC_PORT_REFUSED,
 	IPC_TYPE_END,
 };
 
@@ -305,6 +308,7 @@ struct ipc_event {
 #include "ipc/message_admin.h"
 #include "ipc/message_tool.h"
 #include "ipc/message_log.h"
+#include "ipc/message_port.h"
 #include "ipc/message_rows.h"
 
 /* a web worker to the store; one under way at a time. */
@@ -506,6 +510,9 @@ union ipc_body {
 	struct ipc_known_challenges known_challenges;
 	struct ipc_challenges_due challenges_due;
 	struct ipc_ping ping;
+	struct ipc_port_open port_open;
+	struct ipc_port_opened port_opened;
+	struct ipc_port_refused port_refused;
 };
 
 enum ipc_field_kind {

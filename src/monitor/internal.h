@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "monitor/handover.h"
 #include "monitor/listen.h"
+#include "monitor/fdstore.h"
 #include "monitor/notify.h"
 #include "monitor/pairs.h"
 #include "monitor/settings.h"
@@ -73,6 +74,7 @@ struct monitor {
 	struct loop_watch unnamed[CONFIG_LISTEN_MAX]; /* listeners.unnamed */
 	size_t n_unnamed;
 	struct notify notify;
+	struct fdstore fdstore; /* listeners that systemd keeps */
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
 	int challenges_fd; /* [https] acme_challenges; -1: none */

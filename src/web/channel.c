@@ -220,7 +220,7 @@ on_stop(struct web *w, uint32_t within_ms)
 	log_debug("finishing connections=%zu", w->n_live);
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
-	web_pause_listening(w);
+	web_leave_listeners(w);
 	conns_stop(w);
 }
 

@@ -26,6 +26,8 @@
 #define TABLE_WAIT_MS 2000
 /* Descriptors beside connections, listeners and the four above. */
 #define OTHER_FDS 16
+/* Who leaves takes so many of those who wait at a listener. */
+#define WAITING_MOST 256
 
 static struct web web;
 
@@ -43,7 +45,7 @@ on_listener(struct loop_watch *watch, uint32_t events)
 	size_t i = (size_t)(watch - web.listeners);
 
 	(void)events;
-	conn_accept(&web, watch->fd, is_https(&web, i));
+	(void)conn_accept(&web, watch->fd, is_https(&web, i));
 }
 
 static void
@@ -106,6 +108,29 @@ web_resume_listening(struct web *w)
 {
 	w->paused = false;
 	web_update_listening(w);
+}
+
+/*
+ * Whoever waits in the queue of a listener that nobody else has (a reload
+ * without it) would be reset when the last descriptor of it is closed.
+ */
+void
+web_leave_listeners(struct web *w)
+{
+	bool serving = w->listening && !w->paused;
+
+	w->stopping = true;
+	web_update_listening(w);
+	for (size_t i = 0; i < w->settings.n_listeners; i++) {
+		bool https = is_https(w, i), open = serving;
+		int fd = FIRST_LISTENER_FD + (int)i;
+
+		if (https)
+			open = open && w->https.known && !w->https.full;
+		for (int n = 0; open && n < WAITING_MOST; n++)
+			open = conn_accept(w, fd, https);
+		fd_close(&fd);
+	}
 }
 
 /* --- rounds ------------------------------------------------------------ */
