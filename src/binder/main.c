@@ -45,10 +45,10 @@ check_asker(struct err *e)
 	int domain = 0, type = 0;
 	socklen_t len = sizeof(who), int_len = sizeof(int);
 
-	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
-		&int_len) != 0 ||
-	    getsockopt(
-		STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &int_len) != 0 ||
+	if (getsockopt(
+		STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &int_len) != 0 ||
+	    getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &int_len) !=
+		0 ||
 	    domain != AF_UNIX || type != SOCK_SEQPACKET)
 		return err_set(e, "standard input is no connection; this is "
 				  "started by systemd, through "
@@ -120,8 +120,8 @@ answer(const struct ipc_channel *c, const struct ipc_port_open *asked)
 		(void)ipc_encode(&w, IPC_PORT_OPENED, NULL);
 	} else {
 		refused.error = (uint32_t)errno;
-		log_info("refuse address=%s error=\"%s\"", shown,
-		    strerror(errno));
+		log_info(
+		    "refuse address=%s error=\"%s\"", shown, strerror(errno));
 		(void)ipc_encode(&w, IPC_PORT_REFUSED, &refused);
 	}
 	sent = ipc_send_record(c, writer_span(&w), fd);

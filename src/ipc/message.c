@@ -23,7 +23,7 @@ static const struct ipc_message messages[] = {
 	&ipc_store_settings_body},
     {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, ANY_ROLE, 13, 13, 1,
 	&ipc_channel_offer_body},
-    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0, &ipc_stop_body},
+    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 14, 14, 0, &ipc_stop_body},
     {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0, &ipc_ready_body},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,
 	&ipc_refused_call_body},

@@ -67,8 +67,7 @@ connect_to(struct binder *b)
 	if (len == 0 || len >= sizeof(sa.sun_path))
 		return -1;
 	memcpy(sa.sun_path, b->path, len);
-	fd = socket(
-	    AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) != 0) {

@@ -18,7 +18,8 @@ fdstore_is_name(const char *name)
 
 /* A name may have any character but colons. */
 static void
-tell(const struct notify *n, const char *what, const struct endpoint *at, int fd)
+tell(
+    const struct notify *n, const char *what, const struct endpoint *at, int fd)
 {
 	char shown[ENDPOINT_TEXT_SIZE], text[ENDPOINT_TEXT_SIZE + 64];
 
@@ -32,17 +33,10 @@ tell(const struct notify *n, const char *what, const struct endpoint *at, int fd
 }
 
 static bool
-same(const struct endpoint *a, const struct endpoint *b)
-{
-	return addr_equal(&a->addr, &b->addr) && a->port == b->port &&
-	       a->scope == b->scope;
-}
-
-static bool
 is_kept(const struct fdstore *s, const struct endpoint *at)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (same(&s->at[i], at))
+		if (endpoint_equal(&s->at[i], at))
 			return true;
 	return false;
 }
@@ -51,7 +45,7 @@ static bool
 is_open(const struct listeners *l, const struct endpoint *at)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (!l->list[i].inherited && same(&l->list[i].at, at))
+		if (!l->list[i].inherited && endpoint_equal(&l->list[i].at, at))
 			return true;
 	return false;
 }

@@ -40,6 +40,9 @@ struct child {
 	uint16_t index;
 	unsigned int generation; /* of web and admin; counts reloads */
 	bool https; /* a web worker that was started with ports of HTTPS */
+	/* Of a web worker: what it listens on. */
+	struct endpoint listens[CONFIG_LISTEN_MAX];
+	size_t n_listens;
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;

@@ -47,6 +47,15 @@ listeners_clear(struct listeners *l)
 	l->n = l->n_web = l->n_https = l->n_unnamed = 0;
 }
 
+bool
+listeners_have(const struct listeners *l, const struct endpoint *at)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (endpoint_equal(&l->list[i].at, at))
+			return true;
+	return false;
+}
+
 static int
 read_number_variable(const char *name, uint64_t most, uint64_t *value)
 {
@@ -362,8 +371,8 @@ static int
 open_new(const struct opening *o, const struct endpoint *at,
     const char *section, struct listener *out, struct err *e)
 {
-	bool share = lend_port(o->have, at->port, 1) ||
-		     lend_port(o->next, at->port, 1);
+	bool share =
+	    lend_port(o->have, at->port, 1) || lend_port(o->next, at->port, 1);
 	int failed = open_one(o, at, section, share, out, e), off = 0;
 
 	(void)lend_port(o->have, at->port, 0);
@@ -426,8 +435,8 @@ listeners_open(struct listeners *have, const struct config *c,
 		return -1;
 	for (size_t i = 0; i < WANTED_LISTS; i++) {
 		for (size_t j = 0; j < wanted[i].at->n; j++)
-			if (take_or_open(&o, &wanted[i], &wanted[i].at->list[j],
-				e) != 0)
+			if (take_or_open(
+				&o, &wanted[i], &wanted[i].at->list[j], e) != 0)
 				goto out;
 		ends[i] = next->n;
 	}

@@ -29,6 +29,9 @@ struct listeners {
 void listeners_init(struct listeners *l);
 void listeners_clear(struct listeners *l);
 
+/* Whether one of them has exactly this address. */
+bool listeners_have(const struct listeners *l, const struct endpoint *at);
+
 /*
  * Takes the sockets that systemd passed (LISTEN_FDS and its kin) and removes
  * the variables. Those that an earlier monitor had it keep (fdstore.h) are as

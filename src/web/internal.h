@@ -393,8 +393,9 @@ _Noreturn void web_stop_for(const char *reason);
 void web_start_listening(struct web *w);
 void web_pause_listening(struct web *w);
 void web_resume_listening(struct web *w);
-/* For good: takes who waits already and closes the listeners. */
-void web_leave_listeners(struct web *w);
+/* For good; takes who waits already at those (bits 1 << i) that nobody else
+ * has. */
+void web_leave_listeners(struct web *w, uint64_t alone);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 

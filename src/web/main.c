@@ -112,17 +112,19 @@ web_resume_listening(struct web *w)
 
 /*
  * Whoever waits in the queue of a listener that nobody else has (a reload
- * without it) would be reset when the last descriptor of it is closed.
+ * without it, the end) would be reset when its last descriptor is closed. At the
+ * others new workers take over, who may have been told something else.
  */
 void
-web_leave_listeners(struct web *w)
+web_leave_listeners(struct web *w, uint64_t alone)
 {
 	bool serving = w->listening && !w->paused;
 
 	w->stopping = true;
 	web_update_listening(w);
 	for (size_t i = 0; i < w->settings.n_listeners; i++) {
-		bool https = is_https(w, i), open = serving;
+		bool https = is_https(w, i);
+		bool open = serving && (alone >> i & 1) != 0;
 		int fd = FIRST_LISTENER_FD + (int)i;
 
 		if (https)
