@@ -215,12 +215,13 @@ channels_send_counters(struct web *w)
 /* --- the monitor ------------------------------------------------------- */
 
 static void
-on_stop(struct web *w, uint32_t within_ms, uint64_t leaves)
+on_stop(struct web *w, uint32_t within_ms, uint64_t alone)
 {
 	log_debug("finishing connections=%zu", w->n_live);
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
-	web_leave_listeners(w, leaves);
+	w->alone = alone;
+	web_leave_listeners(w);
 	conns_stop(w);
 }
 

@@ -189,7 +189,9 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
-	bool paused; /* full: the listeners are not polled */
+	bool paused;	/* full: the listeners are not polled */
+	uint64_t alone; /* of STOP: listeners that nobody else has */
+	bool left;	/* stopping: all listeners are closed */
 	uint64_t table_wait_until_ms;
 
 	struct conn *conns;
@@ -393,9 +395,9 @@ _Noreturn void web_stop_for(const char *reason);
 void web_start_listening(struct web *w);
 void web_pause_listening(struct web *w);
 void web_resume_listening(struct web *w);
-/* For good; takes who waits already at those (bits 1 << i) that nobody else
- * has. */
-void web_leave_listeners(struct web *w, uint64_t alone);
+/* When stopping; takes who waits already at those that nobody else has, as
+ * soon as he can be served. */
+void web_leave_listeners(struct web *w);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 

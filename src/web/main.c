@@ -80,11 +80,38 @@ web_update_listening(struct web *w)
 	poll_listeners(w, true, on && w->https.known && !w->https.full);
 }
 
+/*
+ * Whoever waits in the queue of a listener that nobody else has (a reload
+ * without it, the end) would be reset when its last descriptor is closed. At the
+ * others new workers take over, who may have been told something else.
+ */
+void
+web_leave_listeners(struct web *w)
+{
+	if (w->left || (!w->listening && w->alone != 0))
+		return;
+	w->left = true;
+	web_update_listening(w);
+	for (size_t i = 0; i < w->settings.n_listeners; i++) {
+		bool https = is_https(w, i);
+		bool open = !w->paused && (w->alone >> i & 1) != 0;
+		int fd = FIRST_LISTENER_FD + (int)i;
+
+		if (https)
+			open = open && w->https.known && !w->https.full;
+		for (int n = 0; open && n < WAITING_MOST; n++)
+			open = conn_accept(w, fd, https);
+		fd_close(&fd);
+	}
+}
+
 void
 web_start_listening(struct web *w)
 {
 	w->listening = true;
 	web_update_listening(w);
+	if (w->stopping)
+		web_leave_listeners(w);
 }
 
 void
@@ -110,31 +137,6 @@ web_resume_listening(struct web *w)
 	web_update_listening(w);
 }
 
-/*
- * Whoever waits in the queue of a listener that nobody else has (a reload
- * without it, the end) would be reset when its last descriptor is closed. At the
- * others new workers take over, who may have been told something else.
- */
-void
-web_leave_listeners(struct web *w, uint64_t alone)
-{
-	bool serving = w->listening && !w->paused;
-
-	w->stopping = true;
-	web_update_listening(w);
-	for (size_t i = 0; i < w->settings.n_listeners; i++) {
-		bool https = is_https(w, i);
-		bool open = serving && (alone >> i & 1) != 0;
-		int fd = FIRST_LISTENER_FD + (int)i;
-
-		if (https)
-			open = open && w->https.known && !w->https.full;
-		for (int n = 0; open && n < WAITING_MOST; n++)
-			open = conn_accept(w, fd, https);
-		fd_close(&fd);
-	}
-}
-
 /* --- rounds ------------------------------------------------------------ */
 
 static void
@@ -147,7 +149,7 @@ after_round(void *owner)
 	batches_flush(w);
 	conns_after_round(w);
 	access_after_round(w);
-	if (w->stopping && w->n_live == 0 && batches_empty(w) &&
+	if (w->stopping && w->left && w->n_live == 0 && batches_empty(w) &&
 	    access_finish(w)) {
 		w->next_counters_ms = 0;
 		channels_send_counters(w);

@@ -206,7 +206,7 @@ def test_from_every_address_to_one_and_back(make_tracker, make_confined, confine
     finally:
         done.set()
         visitor.join()
-    assert not failures, failures
+    assert not failures, (failures, tracker.log())
     wait_for(lambda: not hello(tracker.port), "127.0.0.1 to be closed")
     # No other user may share the port now, whoever asks for it alike.
     code = ("import socket, sys; s = socket.socket(); "
