@@ -261,7 +261,7 @@ def test_a_taken_port(machine):
     """Said in the journal, and what is served stays."""
     holder = machine.sh(
         "systemd-run --quiet --unit=holder perl -MIO::Socket::INET -e "
-        "'IO::Socket::INET->new(LocalAddr => q(127.0.0.1), LocalPort => 82, "
+        "'my $s = IO::Socket::INET->new(LocalAddr => q(127.0.0.1), LocalPort => 82, "
         "Listen => 1) or die; sleep 600'")
     assert holder.returncode == 0
     wait_for(lambda: port_inode(machine, 82), "its port")
