@@ -215,7 +215,7 @@ ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
 void
 ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid)
 {
-	struct ipc_stop stop = {END_WITHIN_MS};
+	struct ipc_stop stop = {.within_ms = END_WITHIN_MS};
 	uint64_t until = clock_mono_ms() + END_WITHIN_MS;
 	pid_t ended = 0;
 

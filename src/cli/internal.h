@@ -14,6 +14,7 @@
 
 /* Each gets argv from its own name on; returns an exit code. */
 int command_run(int argc, char **argv);
+int command_bind(int argc, char **argv);
 int command_forward(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_config(int argc, char **argv);

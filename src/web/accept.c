@@ -183,7 +183,7 @@ has_room(const struct web *w)
  * One connection an event: the others that wait wake other workers, and so
  * spread over all of them.
  */
-void
+bool
 conn_accept(struct web *w, int listener, bool https)
 {
 	struct sockaddr_storage sa;
@@ -194,7 +194,7 @@ conn_accept(struct web *w, int listener, bool https)
 
 	if (!has_room(w)) {
 		make_room(w);
-		return;
+		return false;
 	}
 	/* One that made room did so for the next event. */
 	if (https && w->https.n_handshakes >= w->settings.handshakes_max) {
@@ -202,17 +202,18 @@ conn_accept(struct web *w, int listener, bool https)
 			w->https.full = true;
 			web_update_listening(w);
 		}
-		return;
+		return false;
 	}
 	fd = accept4(listener, (struct sockaddr *)&sa, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
 		begin(w, fd, &from, https);
-		return;
+		return true;
 	}
 	fd_close(&fd);
 	if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR &&
 	    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
 		log_err("accept error=\"%s\" more=%" PRIu64, strerror(errno),
 		    held_back);
+	return false;
 }

@@ -189,7 +189,9 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
-	bool paused; /* full: the listeners are not polled */
+	bool paused;	/* full: the listeners are not polled */
+	uint64_t alone; /* of STOP: listeners that nobody else has */
+	bool left;	/* stopping: all listeners are closed */
 	uint64_t table_wait_until_ms;
 
 	struct conn *conns;
@@ -233,8 +235,8 @@ struct web {
 void conn_list_append(struct conn_list *l, struct conn *c);
 void conn_list_remove(struct conn *c);
 
-/* accept.c: who comes in. */
-void conn_accept(struct web *w, int listener, bool https);
+/* accept.c: who comes in. False: nobody was taken. */
+bool conn_accept(struct web *w, int listener, bool https);
 /*
  * The PROXY header of a trusted proxy at the front of h, which is taken away.
  * true: what follows may begin; false: bytes are missing, or it was closed.
@@ -393,6 +395,9 @@ _Noreturn void web_stop_for(const char *reason);
 void web_start_listening(struct web *w);
 void web_pause_listening(struct web *w);
 void web_resume_listening(struct web *w);
+/* When stopping; takes who waits already at those that nobody else has, as
+ * soon as he can be served. */
+void web_leave_listeners(struct web *w);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 
