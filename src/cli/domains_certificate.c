@@ -15,12 +15,15 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "monitor/certificates.h"
+#include "monitor/pairs.h"
 
 #define PEM_MAX (256 * 1024)
 #define DAY INT64_C(86400)
 /* A certificate of 90 days is renewed when 30 are left, a short-lived one
  * when a third is. */
 #define DUE_DAYS 30
+#define ROW_DUE_DAYS 14
 
 /* A regular file of another user: read without waiting, and not endlessly. */
 static int
@@ -57,7 +60,8 @@ look_for_key(struct domains_certificate *one, int dir_fd, struct err *e)
 	return 0;
 }
 
-static void
+/* How many bytes it takes. */
+static size_t
 read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 {
 	char path[300];
@@ -81,29 +85,56 @@ read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 	if (failed != 0)
 		(void)snprintf(one->error, sizeof(one->error), "%.255s",
 		    e.text[0] != '\0' ? e.text : "cannot be read");
+	return len;
+}
+
+static struct domains_certificate *
+add(struct domains_certificates *all, const char *name, struct err *e)
+{
+	struct domains_certificate *grown =
+	    realloc(all->list, (all->n + 1) * sizeof(*grown));
+
+	if (grown == NULL) {
+		(void)err_errno(e, "no memory for certificates");
+		return NULL;
+	}
+	all->list = grown;
+	grown += all->n++;
+	*grown = (struct domains_certificate){.memory = NULL};
+	(void)span_to_text(span_of(name), grown->name, sizeof(grown->name));
+	return grown;
 }
 
 /* What is no directory is skipped; a symbolic link may lead to one. */
 static int
-read_all(struct domains_certificates *all, DIR *dir, uint8_t *pem)
+read_all(
+    struct domains_certificates *all, DIR *dir, uint8_t *pem, struct err *e)
 {
-	struct domains_certificate *grown;
+	struct domains_certificate *one;
 	struct dirent *entry;
 	struct stat st;
+	size_t bytes = 0;
+	int n = 0;
 
 	while ((entry = readdir(dir)) != NULL) {
+		if (n++ == CERTIFICATES_ENTRIES_MAX)
+			return err_set(e,
+			    "[https] certificates %s holds more than %d "
+			    "entries",
+			    all->directory, CERTIFICATES_ENTRIES_MAX);
 		if (entry->d_name[0] == '.' ||
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		grown = realloc(all->list, (all->n + 1) * sizeof(*grown));
-		if (grown == NULL)
+		if ((one = add(all, entry->d_name, e)) == NULL)
 			return -1;
-		all->list = grown;
-		grown[all->n] = (struct domains_certificate){.memory = NULL};
-		(void)span_to_text(span_of(entry->d_name), grown[all->n].name,
-		    sizeof(grown[0].name));
-		read_one(&grown[all->n++], dirfd(dir), pem);
+		bytes += read_one(one, dirfd(dir), pem);
+		if (bytes > DOMAINS_CHAINS_MOST)
+			return err_set(e,
+			    "[https] certificates %s: the certificates have "
+			    "more than %zu MB together; remove what is not "
+			    "used",
+			    all->directory, DOMAINS_CHAINS_MOST >> 20);
 	}
 	return 0;
 }
@@ -119,10 +150,10 @@ domains_read_certificates(
 	*all = (struct domains_certificates){.directory = directory};
 	if (dir == NULL)
 		(void)err_errno(e, "[https] certificates %s", directory);
-	else if (pem == NULL || read_all(all, dir, pem) != 0)
+	else if (pem == NULL)
 		(void)err_errno(e, "no memory for certificates");
 	else
-		failed = 0;
+		failed = read_all(all, dir, pem, e);
 	if (dir != NULL)
 		(void)closedir(dir);
 	free(pem);
@@ -167,10 +198,54 @@ domains_certificate_of(const struct domains_certificates *all, const char *host)
 }
 
 bool
+domains_has_pair(const struct domains_certificates *all, const char *host)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct domains_certificate *one = &all->list[i];
+
+		if (one->error[0] == '\0' &&
+		    (tls_certificate_covers(&one->c, span_of(host)) ||
+			strcasecmp(one->name, host) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_due(int64_t not_before, int64_t not_after, int64_t days, int64_t now)
+{
+	int64_t third = (not_after - not_before) / 3;
+	int64_t left = not_after - now;
+
+	return left < third && left < days * DAY;
+}
+
+bool
 domains_is_due(const struct tls_certificate *c, int64_t now)
 {
-	int64_t third = (c->not_after - c->not_before) / 3;
-	int64_t left = c->not_after - now;
+	return is_due(c->not_before, c->not_after, DUE_DAYS, now);
+}
 
-	return left < third && left < DUE_DAYS * DAY;
+/* --- rows of track_certificates ---------------------------------------- */
+
+bool
+domains_row_is_due(const struct certificate_state *row, int64_t now)
+{
+	return is_due(row->not_before, row->not_after, ROW_DUE_DAYS, now);
+}
+
+const struct certificate_state *
+domains_find_row(
+    const struct certificate_states *all, const char *host, int64_t now)
+{
+	char name[sizeof(PAIRS_OF_ROWS) + 256];
+	const struct certificate_state *row;
+
+	(void)snprintf(name, sizeof(name), PAIRS_OF_ROWS "%.255s", host);
+	row = certificate_states_find(all, name);
+	if (row == NULL || row->not_before > now || row->not_after <= now ||
+	    (row->state != IPC_CERTIFICATE_SERVED &&
+		row->state != IPC_CERTIFICATE_KEPT))
+		return NULL;
+	return row;
 }
