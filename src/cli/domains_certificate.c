@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "monitor/certificates.h"
 #include "monitor/pairs.h"
 
@@ -27,24 +28,27 @@
 
 /* A regular file of another user: read without waiting, and not endlessly. */
 static int
-read_file(int dir_fd, const char *path, uint8_t *bytes, size_t *len)
+read_file(
+    int dir_fd, const char *path, uint8_t *bytes, size_t *len, struct err *e)
 {
-	int fd = fd_open_regular(dir_fd, path);
+	int place = path_open(dir_fd, path, 0, e), fd;
 	ssize_t n = 0;
 
 	*len = 0;
-	if (fd < 0)
+	if (place < 0)
 		return -1;
+	fd = fd_reopen_regular(place);
+	fd_close(&place);
+	if (fd < 0)
+		return err_set(e, "%s", strerror(errno));
 	while (
 	    *len < PEM_MAX && (n = read(fd, bytes + *len, PEM_MAX - *len)) > 0)
 		*len += (size_t)n;
 	fd_close(&fd);
 	if (n < 0)
-		return -1;
-	if (*len == PEM_MAX) {
-		errno = EFBIG;
-		return -1;
-	}
+		return err_set(e, "cannot be read");
+	if (*len == PEM_MAX)
+		return err_set(e, "%s", strerror(EFBIG));
 	return 0;
 }
 
@@ -53,10 +57,13 @@ static int
 look_for_key(struct domains_certificate *one, int dir_fd, struct err *e)
 {
 	char path[300];
+	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/privkey.pem", one->name);
-	if (faccessat(dir_fd, path, F_OK, 0) != 0)
-		return err_errno(e, "privkey.pem");
+	fd = path_open(dir_fd, path, 0, e);
+	if (fd < 0)
+		return err_prefix(e, "privkey.pem");
+	fd_close(&fd);
 	return 0;
 }
 
@@ -70,8 +77,8 @@ read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 	int failed;
 
 	(void)snprintf(path, sizeof(path), "%s/fullchain.pem", one->name);
-	if (read_file(dir_fd, path, pem, &len) != 0) {
-		failed = err_errno(&e, "fullchain.pem");
+	if (read_file(dir_fd, path, pem, &len, &e) != 0) {
+		failed = err_prefix(&e, "fullchain.pem");
 	} else if ((one->memory = malloc(len + 1)) == NULL) {
 		failed = err_errno(&e, "no memory");
 	} else {
@@ -144,12 +151,12 @@ domains_read_certificates(
     struct domains_certificates *all, const char *directory, struct err *e)
 {
 	uint8_t *pem = malloc(PEM_MAX);
-	DIR *dir = opendir(directory);
+	DIR *dir = certificates_open_directory(directory, e);
 	int failed = -1;
 
 	*all = (struct domains_certificates){.directory = directory};
 	if (dir == NULL)
-		(void)err_errno(e, "[https] certificates %s", directory);
+		(void)err_prefix(e, "[https] certificates");
 	else if (pem == NULL)
 		(void)err_errno(e, "no memory for certificates");
 	else
