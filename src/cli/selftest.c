@@ -104,7 +104,7 @@ ask_for(struct selftest_run *t, size_t i, struct visit_answer *a, struct err *e)
 	(void)snprintf(path, sizeof(path), "%s/%s/%s", events[i].prefix,
 	    t->server, t->token);
 	t->asked_us[i] = clock_wall_us();
-	return visit(&t->place, path, a, e);
+	return visit(&t->place, path, VISIT_WITHIN_MS, a, e);
 }
 
 static bool

@@ -1,7 +1,7 @@
 /*
  * hijack.c - a role of the real binary, with a test in the monitor's place
  *
- * Linked with peer.c and keeper_peer.c.
+ * Linked with peer.c, keeper_peer.c and web_peer.c.
  */
 #include "hijack.h"
 
