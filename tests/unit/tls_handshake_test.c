@@ -85,26 +85,13 @@ run(void)
 }
 
 static void
-say(const char *text, size_t len)
-{
-	size_t room;
-	uint8_t *at = br_ssl_engine_sendapp_buf(&client.context.eng, &room);
-
-	assert_non_null(at);
-	assert_true(room >= len);
-	memcpy(at, text, len);
-	br_ssl_engine_sendapp_ack(&client.context.eng, len);
-	br_ssl_engine_flush(&client.context.eng, 0);
-}
-
-static void
 exchange_data(void)
 {
 	static uint8_t big[30000];
 	struct span rest = {big, sizeof(big)};
 
 	assert_int_equal(tls_state(p.server), TLS_OPEN);
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	run();
 	assert_int_equal(p.n_plain, 5);
 	assert_memory_equal(p.plain, "hello", 5);
@@ -119,6 +106,32 @@ exchange_data(void)
 	}
 	assert_int_equal(p.n_answer, sizeof(big));
 	assert_memory_equal(p.answer, big, sizeof(big));
+}
+
+/* Our first flight is ready to be taken. */
+static void
+start_flight(void)
+{
+	static uint8_t hello[1000];
+	size_t n;
+
+	start("ec.test", WORLD_EC, 1000);
+	n = client_take(&client, hello, sizeof(hello));
+	tls_feed(p.server, (struct span){hello, n});
+	world_sign(&world, p.server);
+}
+
+/* The client takes it; returns the length of its answer. */
+static size_t
+answer_flight(uint8_t *answer, size_t size)
+{
+	static uint8_t flight[8000];
+	size_t n;
+
+	start_flight();
+	n = tls_take(p.server, flight, sizeof(flight));
+	(void)client_feed(&client, (struct span){flight, n}, p.answer, 0);
+	return client_take(&client, answer, size);
 }
 
 /* --- every way ---------------------------------------------------------- */
@@ -442,10 +455,7 @@ test_replies(void **state)
 		const uint8_t *b = (const uint8_t *)replies[i].bytes;
 		size_t n;
 
-		start("ec.test", WORLD_EC, 1000);
-		n = client_take(&client, buffer, sizeof(buffer));
-		tls_feed(p.server, (struct span){buffer, n});
-		world_sign(&world, p.server);
+		start_flight();
 		assert_true(tls_take(p.server, buffer, sizeof(buffer)) > 100);
 		tls_feed(p.server, (struct span){b, replies[i].len});
 		n = tls_take(p.server, buffer, sizeof(buffer));
@@ -466,13 +476,9 @@ static void
 test_no_alert_inside_a_record(void **state)
 {
 	static uint8_t buffer[8000];
-	size_t n;
 
 	(void)state;
-	start("ec.test", WORLD_EC, 1000);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
+	start_flight();
 	assert_int_equal(tls_take(p.server, buffer, 50), 50);
 	assert_false(tls_wants_input(p.server));
 	tls_feed(p.server, span_of("\x17\x03\x03"));
@@ -532,7 +538,7 @@ test_consume_nothing(void **state)
 	(void)state;
 	start("ec.test", WORLD_EC, 1000);
 	run();
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	n = client_take(&client, buffer, sizeof(buffer));
 	for (size_t i = 0; i < n; i++) {
 		tls_feed(p.server, (struct span){buffer + i, 1});
@@ -556,7 +562,7 @@ test_tampering(void **state)
 	(void)state;
 	start("ec.test", WORLD_EC, 1000);
 	run();
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	n = client_take(&client, buffer, sizeof(buffer));
 	buffer[n - 1] ^= 1;
 	tls_feed(p.server, (struct span){buffer, n});
@@ -577,13 +583,7 @@ test_bad_finished(void **state)
 	size_t n;
 
 	(void)state;
-	start("ec.test", WORLD_EC, 1000);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
-	n = tls_take(p.server, buffer, sizeof(buffer));
-	(void)client_feed(&client, (struct span){buffer, n}, p.answer, 0);
-	n = client_take(&client, buffer, sizeof(buffer));
+	n = answer_flight(buffer, sizeof(buffer));
 	/* The client's point, in the first record. */
 	buffer[20] ^= 1;
 	tls_feed(p.server, (struct span){buffer, n});
@@ -606,13 +606,7 @@ test_false_start(void **state)
 	size_t n, len = 5;
 
 	(void)state;
-	start("ec.test", WORLD_EC, TLS_FEED_MAX);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
-	n = tls_take(p.server, buffer, sizeof(buffer));
-	(void)client_feed(&client, (struct span){buffer, n}, p.answer, 0);
-	n = client_take(&client, buffer, sizeof(buffer));
+	n = answer_flight(buffer, sizeof(buffer));
 	data = buffer + 4000;
 	memcpy(data, "early", len);
 	record =
@@ -703,22 +697,6 @@ test_reasons(void **state)
 	    tls_reason_text((enum tls_reason)TLS_REASONS), "unknown");
 }
 
-static int
-setup(void **state)
-{
-	(void)state;
-	world_init(&world);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	world_clear(&world);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -744,6 +722,10 @@ main(void)
 	    cmocka_unit_test(test_opens_nothing),
 	    cmocka_unit_test(test_reasons),
 	};
+	int failed;
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	world_init(&world);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	world_clear(&world);
+	return failed;
 }
