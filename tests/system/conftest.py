@@ -116,7 +116,25 @@ class Connection:
         self.close()
 
 
-class Tracker:
+class Logging:
+    """One that writes its log to self.log_path."""
+
+    def log(self):
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, pattern, seconds=WAIT_SECONDS):
+        """Waits for a line; returns the match."""
+        try:
+            return wait_for(
+                lambda: re.search(pattern, self.log()), pattern, seconds
+            )
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.log()}") from None
+
+
+class Tracker(Logging):
     """One daemon with its own ports, spool and socket."""
 
     def __init__(self, directory, settings=None, command=(), env=None):
@@ -191,18 +209,6 @@ class Tracker:
 
         try:
             wait_for(ready, "READY=1")
-        except AssertionError as e:
-            raise AssertionError(f"{e}\n{self.log()}") from None
-
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def wait_log(self, pattern, seconds=WAIT_SECONDS):
-        """Waits for a line; returns the match."""
-        try:
-            return wait_for(
-                lambda: re.search(pattern, self.log()), pattern, seconds
-            )
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log()}") from None
 
