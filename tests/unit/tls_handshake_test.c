@@ -136,7 +136,7 @@ answer_flight(uint8_t *answer, size_t size)
 
 /* --- every way ---------------------------------------------------------- */
 
-static const struct {
+static const struct way {
 	const char *name;
 	uint32_t key;
 	uint16_t suite;
@@ -150,33 +150,43 @@ static const struct {
 };
 static const size_t steps[] = {1, 5, 100, TLS_FEED_MAX};
 
+/* The client, begun, asks for a name with this suite and session (or none). */
+static void
+go_on(
+    const char *name, uint16_t suite, const br_ssl_session_parameters *session)
+{
+	br_ssl_engine_context *e = &client.context.eng;
+
+	br_ssl_engine_set_suites(e, &suite, 1);
+	if (session != NULL)
+		br_ssl_engine_set_session_parameters(e, session);
+	assert_int_equal(
+	    br_ssl_client_reset(&client.context, name, session != NULL), 1);
+	run();
+	exchange_data();
+}
+
 static void
 test_every_way(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(ways) * 2; i++) {
-		size_t way = i / 2;
+		const struct way *w = &ways[i / 2];
 		bool x25519 = i % 2 == 0;
 		struct tls_info info;
 
-		start(ways[way].name, ways[way].key,
-		    steps[i % ARRAY_LENGTH(steps)]);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[way].suite, 1);
+		start(w->name, w->key, steps[i % ARRAY_LENGTH(steps)]);
 		/* The curve of the certificate has to be among them. */
 		if (!x25519)
 			br_ssl_engine_set_ec(
 			    &client.context.eng, &br_ec_p256_m31);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[way].name, 0), 1);
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, NULL);
 		info = tls_info(p.server);
 		assert_int_equal(
 		    info.group, x25519 ? TLS_GROUP_X25519 : TLS_GROUP_P256);
 		assert_int_equal(
-		    client.context.eng.session.cipher_suite, ways[way].suite);
-		assert_true(span_equal(info.name, span_of(ways[way].name)));
+		    client.context.eng.session.cipher_suite, w->suite);
+		assert_true(span_equal(info.name, span_of(w->name)));
 		assert_false(info.resumed);
 		world_end(p.server);
 	}
@@ -190,55 +200,34 @@ test_resumption(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(ways); i++) {
-		start(ways[i].name, ways[i].key, 100);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[i].suite, 1);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 0), 1);
-		run();
-		exchange_data();
+		const struct way *w = &ways[i];
+
+		start(w->name, w->key, 100);
+		go_on(w->name, w->suite, NULL);
 		br_ssl_engine_get_session_parameters(
 		    &client.context.eng, &session);
 		world_end(p.server);
 
 		/* Another worker, which shares nothing but the memory. */
-		start(ways[i].name, ways[i].key, 1);
+		start(w->name, w->key, 1);
 		world_end(p.server);
 		p.server =
 		    tls_begin(&other, aligned_alloc(4096, tls_conn_size()));
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 1), 1);
 		p.hold = true;
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, &session);
 		assert_true(tls_info(p.server).resumed);
 		world_end(p.server);
 
 		/* For another name: a full handshake. */
-		start("www.example.com", ways[i].key, 500);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[i].suite, 1);
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, "www.example.com", 1),
-		    1);
-		run();
-		exchange_data();
+		start("www.example.com", w->key, 500);
+		go_on("www.example.com", w->suite, &session);
 		assert_false(tls_info(p.server).resumed);
 		world_end(p.server);
 
 		/* Ended: a full handshake again. */
-		start(ways[i].name, ways[i].key, 500);
+		start(w->name, w->key, 500);
 		world.server.now_s += 100;
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 1), 1);
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, &session);
 		assert_false(tls_info(p.server).resumed);
 		world_end(p.server);
 		world.server.now_s -= 100;
