@@ -374,7 +374,7 @@ command_import_config(int argc, char **argv)
 	int exit_code = EX_DATAERR;
 
 	if (options_parse(&o, argc, argv,
-		OPTION_PASSWORD_FILE | OPTION_SHOW_PASSWORD) != 0)
+		OPTION_PASSWORD_FILE | OPTION_SHOW_PASSWORD | OPTION_REST) != 0)
 		return EX_USAGE;
 	if (o.n_rest > 1)
 		return cli_usage_error(argv[0], "takes one file at most");
