@@ -1,5 +1,8 @@
 /*
  * options.c - options of the commands
+ *
+ * To add one: a letter in internal.h, a row of long_options, and a row of flags
+ * or texts, or a line in set_option.
  */
 #include <getopt.h>
 #include <stddef.h>
