@@ -248,6 +248,11 @@ class Tracker(Logging):
             args += ["--token", token]
         return self.cli(*args, url).stdout.strip()
 
+    def wait_server(self, server):
+        """The workers know it, after the first link of it."""
+        wait_for(lambda: self.get(f"/{server}/-").body == b"Link not found",
+                 f"the workers to know {server}")
+
     def events(self, *args):
         out = self.cli("events", "--json", *args).stdout
         # Not splitlines(): agents may hold U+2028.
@@ -432,10 +437,7 @@ def tracker(make_tracker):
     """A running daemon with one server and one link."""
     t = make_tracker().start()
     assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
-    wait_for(
-        lambda: t.get("/ctqu6f/nope").body == b"Link not found",
-        "the workers to know the server",
-    )
+    t.wait_server("ctqu6f")
     return t
 
 

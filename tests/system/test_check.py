@@ -475,8 +475,7 @@ def served(new):
     def make(settings=None):
         t = new(settings).start()
         t.link("ctqu6f", "H0zoVR7I")
-        wait_for(lambda: t.get("/ctqu6f/nope").body == b"Link not found",
-                 "the server")
+        t.wait_server("ctqu6f")
         return t
 
     return make
