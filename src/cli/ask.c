@@ -232,6 +232,20 @@ ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid)
 	*pid = 0;
 }
 
+uint64_t
+ask_counter(const struct ipc_list *counters, enum counter wanted)
+{
+	struct cursor c = cursor_of(counters->records);
+	struct ipc_counter_row row;
+
+	for (size_t i = 0; i < counters->count; i++) {
+		ipc_next(&c, &ipc_counter_row_record, &row);
+		if (row.counter == wanted)
+			return row.value;
+	}
+	return 0;
+}
+
 void
 ask_close(struct ask *a)
 {

@@ -121,7 +121,7 @@ make_room(struct web *w)
 	if (victim == NULL && w->heads.first != NULL &&
 	    w->heads.first->deadline_ms + SLOW_HEAD_MS <= young)
 		victim = w->heads.first;
-	if (victim == NULL && tls_make_room(w))
+	if (victim == NULL && handshakes_make_room(w))
 		return;
 	if (victim != NULL) {
 		w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
@@ -168,7 +168,7 @@ begin(struct web *w, int fd, const struct endpoint *from, bool https)
 		return;
 	}
 	if (https)
-		tls_welcome(w, c);
+		handshake_begin(w, c);
 	else
 		conn_advance(w, c);
 }
@@ -198,7 +198,7 @@ conn_accept(struct web *w, int listener, bool https)
 	}
 	/* One that made room did so for the next event. */
 	if (https && w->https.n_handshakes >= w->settings.handshakes_max) {
-		if (!tls_make_room(w)) {
+		if (!handshakes_make_room(w)) {
 			w->https.full = true;
 			web_update_listening(w);
 		}

@@ -144,7 +144,7 @@ after_round(void *owner)
 {
 	struct web *w = owner;
 
-	tls_after_round(w);
+	handshakes_after_round(w);
 	channels_flush(w);
 	batches_flush(w);
 	conns_after_round(w);
