@@ -13,7 +13,7 @@ import pytest
 
 import mariadb
 import postal
-from conftest import TREE, WORK, run, wait_for
+from conftest import WORK, run, wait_for
 
 UNITS = {
     "postal-tracker.service": "disabled",
@@ -140,30 +140,6 @@ def test_one_command_starts_it(machine):
     assert [e for e in events(machine) if '"kind":"open"' in e]
     assert "sandbox incomplete" not in machine.journal("postal-tracker")
     assert "user missing" not in machine.journal("postal-tracker")
-
-
-def test_autopkgtest(machine):
-    """debian/tests/click, as a tester of Debian's would run it, but for curl,
-    which is this side's."""
-    test = (TREE / "packaging/debian/tests/click").read_text()
-    test = test.replace(
-        "curl -s", "nsenter --target=1 --net curl -s"
-    ).replace("nsenter --target=1 --net curl -s", "fetch")
-    # A minimal machine has no curl: perl's sockets do here.
-    fetch = r'''
-fetch() {
-	perl -MIO::Socket::INET -e '
-		my ($h, $path) = $ARGV[-1] =~ m|http://([^/]*)(.*)|;
-		my $s = IO::Socket::INET->new("$h:80") or exit 7;
-		print $s "GET $path HTTP/1.0\r\nHost: a\r\n\r\n";
-		local $/; my $r = <$s>;
-		my ($code) = $r =~ /^HTTP\S+ (\d+)/; my ($to) = $r =~ /^location: (\S+)/mi;
-		print "$code ", $to // "";' -- "$@"
-}
-'''
-    test = test.replace("set -eu\n", "set -eu\n" + fetch, 1)
-    test = re.sub(r"(?m)^trap.*\n", "", test)
-    assert "click: answered and stored" in machine.sh(test).stdout
 
 
 def test_roles_have_their_users(machine):
