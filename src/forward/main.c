@@ -268,8 +268,8 @@ take_turns(struct forwarder *f)
 
 /* --- signals --------------------------------------------------------------- */
 
-static int
-watch_signals(struct process *p, struct err *e)
+static sigset_t
+signals_wanted(void)
 {
 	static const int wanted[] = {SIGHUP, SIGINT, SIGTERM};
 	sigset_t set;
@@ -277,9 +277,26 @@ watch_signals(struct process *p, struct err *e)
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
 		(void)sigaddset(&set, wanted[i]);
+	return set;
+}
+
+/* They wait until somebody watches: a reload that comes while we are only
+ * starting would end us. */
+static void
+hold_signals(void)
+{
+	sigset_t set = signals_wanted();
+
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+watch_signals(struct process *p, struct err *e)
+{
+	sigset_t set = signals_wanted();
+
 	p->signals_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) != 0 || p->signals_fd < 0)
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || p->signals_fd < 0)
 		return err_errno(e, "cannot watch signals");
 	return 0;
 }
@@ -499,6 +516,7 @@ forward_run(const char *path)
 	struct err e = {0};
 	int exit_code = EX_OK;
 
+	hold_signals();
 	log_open("forwarder", LOG_LEVEL_INFO);
 	if (p == NULL) {
 		log_err("not started: no memory");
