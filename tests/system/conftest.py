@@ -392,8 +392,8 @@ def say(request):
 # being traced.
 collect_ignore = ["test_apparmor.py"] if "sanitized" in TRACKER else []
 
-# These take longest; they begin first, so that none of them is what all others
-# wait for at the end.
+# A file is run by one process. These take longest; they begin first, so that
+# none of them is what all others wait for at the end.
 LONG = ("test_track_certificates", "test_check_mysql", "test_tls_peers",
         "test_forward_once", "test_https", "test_golden", "test_acme",
         "test_forward_connect", "test_forward_rows", "test_forward_faults",

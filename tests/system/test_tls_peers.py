@@ -91,7 +91,7 @@ VULNERABILITIES = {
            "secure_client_renego": "not vulnerable"},
     "-H": {"heartbleed": "not vulnerable, no heartbeat extension"},
     "-I": {"CCS": "not vulnerable"},
-    "-T": {"ticketbleed": "not vulnerable"},
+    "-T": {"ticketbleed": "no session ticket extension"},
     "-BB": {"ROBOT": "not vulnerable, no RSA key transport cipher"},
     "-C": {"CRIME_TLS": "not vulnerable"},
     "-L": {"LUCKY13": "not vulnerable"},
