@@ -38,13 +38,16 @@ dist: ## source tarball, $(BUILD)/postal-tracker-VERSION.tar.gz
 
 # Locale and umask of the caller leave no trace.
 deb_build := umask 022 && cd $(BUILD)/deb/$(dist_name) && \
-	LC_ALL=C.UTF-8 dpkg-buildpackage --build=binary --no-sign
+	LC_ALL=C.UTF-8 dpkg-buildpackage --build=full --no-sign
 
-deb: dist ## Debian package, in $(BUILD)/deb
+# With its source package, from which it can be built and tested elsewhere:
+# `autopkgtest build/deb/*.deb build/deb/*.dsc -- lxc ...`.
+deb: dist ## Debian package and its source package, in $(BUILD)/deb
 	@rm -rf $(BUILD)/deb
 	@mkdir -p $(BUILD)/deb
-	@umask 022 && tar -xzf $(dist_file) -C $(BUILD)/deb
-	@cp -r $(BUILD)/deb/$(dist_name)/packaging/debian \
+	@cp $(dist_file) $(BUILD)/deb/postal-tracker_$(VERSION).orig.tar.gz
+	@umask 022 && tar -xzf $(dist_file) -C $(BUILD)/deb && \
+		cp -r $(BUILD)/deb/$(dist_name)/packaging/debian \
 		$(BUILD)/deb/$(dist_name)/debian
 	$(deb_build)
 	@ls $(BUILD)/deb/*.deb

@@ -351,8 +351,6 @@ command_selftest(int argc, char **argv)
 	if (options_parse(&o, argc, argv,
 		OPTION_CONFIG | OPTION_JSON | OPTION_URL | OPTION_SERVER) != 0)
 		return EX_USAGE;
-	if (o.n_rest > 0)
-		return cli_usage_error(argv[0], "takes no arguments");
 	if (o.server != NULL &&
 	    (o.server[0] == '\0' || strlen(o.server) > IPC_TOKEN_MAX))
 		return cli_usage_error(

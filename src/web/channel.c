@@ -229,12 +229,13 @@ channels_send_counters(struct web *w)
 /* --- the monitor ------------------------------------------------------- */
 
 static void
-on_stop(struct web *w, uint32_t within_ms)
+on_stop(struct web *w, uint32_t within_ms, uint64_t alone)
 {
 	log_debug("finishing connections=%zu", w->n_live);
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
-	web_pause_listening(w);
+	w->alone = alone;
+	web_leave_listeners(w);
 	conns_stop(w);
 }
 
@@ -256,7 +257,7 @@ on_channel(struct web *w, struct ipc_received *in)
 static void
 on_monitor_stop(struct web *w, struct ipc_received *in)
 {
-	on_stop(w, in->body.stop.within_ms);
+	on_stop(w, in->body.stop.within_ms, in->body.stop.leaves);
 }
 
 static void

@@ -63,6 +63,7 @@ class Packages:
         self.deb = self._one("build/deb/postal-tracker_*.deb")
         self.dbgsym = self._one("build/deb/postal-tracker-dbgsym_*.deb")
         self.changes = self._one("build/deb/*.changes")
+        self.dsc = self._one("build/deb/*.dsc")
         self.rpm = self._one("build/rpm/*/*.rpm")
 
     def _one(self, pattern):
@@ -188,7 +189,9 @@ def names_of(deb, *fields):
 def base(packages):
     """A directory with a minimal Debian, systemd, and what the deb needs."""
     wanted = names_of(packages.deb, "Depends", "Recommends")
-    wanted = ",".join(sorted({*wanted, "systemd", "systemd-sysv", "procps"}))
+    # curl is what debian/tests ask for, apt-utils what autopkgtest does.
+    wanted = ",".join(sorted({*wanted, "systemd", "systemd-sysv", "procps",
+                              "curl", "apt-utils"}))
     key = hashlib.sha256(f"{release()} {wanted}".encode()).hexdigest()[:16]
     root = WORK / f"root-{key}"
     tarball = WORK / f"root-{key}.tar"

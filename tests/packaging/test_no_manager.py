@@ -19,7 +19,7 @@ def inside(root, *command, **kwargs):
 def test_install_upgrade_remove_purge(root, packages, upgrade):
     deb = f"/packages/{packages.deb.relative_to(WORK)}"
     inside(root, "dpkg", "--install", deb)
-    for role in ("keeper", "store", "forwarder", "acme"):
+    for role in ("keeper", "store", "binder", "forwarder", "acme"):
         inside(root, "id", f"postal-tracker-{role}")
     spool = root / "var/lib/postal-tracker"
     (spool / "spool.db").write_text("events")
@@ -35,6 +35,8 @@ def test_install_upgrade_remove_purge(root, packages, upgrade):
 def test_nothing_is_enabled_in_an_image(root, packages):
     deb = f"/packages/{packages.deb.relative_to(WORK)}"
     inside(root, "dpkg", "--install", deb)
+    # Each file is what the package says.
+    assert inside(root, "dpkg", "--verify", "postal-tracker").stdout == ""
     wants = [str(p) for p in (root / "etc/systemd/system").rglob("*postal*")]
     assert wants == []
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 
-@pytest.mark.parametrize("kind", ["tarball", "deb", "dbgsym", "rpm"])
+@pytest.mark.parametrize("kind", ["tarball", "deb", "dbgsym", "dsc", "rpm"])
 def test_two_builds_are_one(builds, kind):
     one, other = (getattr(b, kind) for b in builds)
     assert one != other

@@ -569,19 +569,27 @@ def resident_kb(https):
     return total
 
 
-def test_memory_of_idle_connections(make_https, say):
+def hold(make_https, n, *requests):
+    """n connections that idle behind these requests; how many kilobytes the
+    workers had before, and has each."""
     https = make_https(settings={
         "clients": {"max_connections_per_address": "5000"}})
     for _ in range(20):
         https.get("/")
     before = resident_kb(https)
     held = []
-    for _ in range(1000):
+    for _ in range(n):
         c = https.connect()
-        c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert c.reply().status == 200
+        for request in requests:
+            c.send(request)
+            assert c.reply().status == 200
         held.append(c)
-    each = (resident_kb(https) - before) / len(held)
+    return https, held, before, (resident_kb(https) - before) / n
+
+
+def test_memory_of_idle_connections(make_https, say):
+    https, held, before, each = hold(
+        make_https, 1000, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     say(f"an idle TLS connection: {each:.1f} kB")
     for c in held:
         c.close()
@@ -592,20 +600,8 @@ def test_memory_of_idle_connections(make_https, say):
 
 def test_memory_after_large_requests(make_https, say):
     """The pages of a large record go back when the connection idles."""
-    https = make_https(settings={
-        "clients": {"max_connections_per_address": "5000"}})
     large = b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"x" * 12000)
-    for _ in range(20):
-        https.get("/")
-    before = resident_kb(https)
-    held = []
-    for _ in range(300):
-        c = https.connect()
-        for _ in range(2):
-            c.send(large)
-            assert c.reply().status == 200
-        held.append(c)
-    each = (resident_kb(https) - before) / len(held)
+    _, held, _, each = hold(make_https, 300, large, large)
     say(f"an idle TLS connection after a large request: {each:.1f} kB")
     assert each < 20
     # It has lost nothing by it.

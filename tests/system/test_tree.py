@@ -14,7 +14,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http", "tls"],
     ["role"],
     ["monitor"],
-    ["web", "keeper", "logger", "store", "forward", "admin"],
+    ["web", "keeper", "logger", "store", "forward", "admin", "binder"],
     ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
