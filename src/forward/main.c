@@ -205,6 +205,13 @@ later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* A try that was never put off is due at once, and 0 stands for "never". */
+static uint64_t
+try_at(uint64_t try_ms)
+{
+	return try_ms == 0 ? 1 : try_ms;
+}
+
 /* When something is due that no descriptor announces. */
 static uint64_t
 next_due(const struct forwarder *f, uint64_t retry_ms)
@@ -216,17 +223,17 @@ next_due(const struct forwarder *f, uint64_t retry_ms)
 	if (!feed_is_up(&f->feed))
 		return f->feed_try_ms;
 	if (!main)
-		next = earlier(next, f->main->next_try_ms);
+		next = earlier(next, try_at(f->main->next_try_ms));
 	else
 		next = earlier(next, f->certificates.at_ms);
 	if (!message)
-		next = earlier(next, f->message->next_try_ms);
+		next = earlier(next, try_at(f->message->next_try_ms));
 	if (!main || !message)
 		return next;
 	next = earlier(next, later(f->links_at_ms, f->replicate_try_ms));
 	next = earlier(next, later(f->servers_at_ms, f->replicate_try_ms));
-	if (f->feed.due)
-		next = earlier(next, f->drain_try_ms);
+	if (f->feed.due && f->servers_known)
+		next = earlier(next, try_at(f->drain_try_ms));
 	return next;
 }
 

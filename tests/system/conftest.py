@@ -34,15 +34,20 @@ WAIT_SECONDS = 20
 
 
 def wait_for(condition, what, seconds=WAIT_SECONDS):
-    """Waits until condition() is true and returns what it gave."""
+    """Waits until condition() is true and returns what it gave.
+
+    Many conditions start a program: asked ever more rarely, they leave the
+    cores to what is waited for."""
     end = time.monotonic() + seconds
+    pause = 0.005
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)
 
 
 class Reply:
@@ -387,10 +392,21 @@ def say(request):
 # being traced.
 collect_ignore = ["test_apparmor.py"] if "sanitized" in TRACKER else []
 
-# A file is run by one process. These take longest; they begin first, so that
-# none of them is what all others wait for at the end.
-LONG = ("test_forward_once", "test_tls_peers", "test_track_certificates",
-        "test_https", "test_acme", "test_keeper", "test_shapes", "test_golden")
+# These take longest; they begin first, so that none of them is what all others
+# wait for at the end.
+LONG = ("test_track_certificates", "test_check_mysql", "test_tls_peers",
+        "test_forward_once", "test_https", "test_golden", "test_acme",
+        "test_forward_connect", "test_forward_rows", "test_forward_faults",
+        "test_shapes", "test_postal", "test_handover", "test_forward_links",
+        "test_selftest", "test_keeper")
+
+
+# A test that starts no program of ours (it reads files of the tree, or has
+# strangers read them) sees nothing else in the sanitized build:
+# check-sanitized leaves it out.
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "starts_nothing: no line of our C code runs in it")
 
 
 def pytest_collection_modifyitems(items):
