@@ -1,7 +1,7 @@
 /*
  * ipc_message_fuzzer.c - messages between processes, from a hijacked peer
  *
- * The first byte says who sends to whom. Properties: what is decoded encodes
+ * The first byte says who sends to whom, in four bits each. Properties: what is decoded encodes
  * to the same bytes; spans and lists lie inside the input; a message is taken
  * only from those the table allows.
  */
@@ -47,8 +47,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	from = 1u << (data[0] & 7);
-	to = 1u << (data[0] >> 3 & 7);
+	from = 1u << (data[0] & 15);
+	to = 1u << (data[0] >> 4);
 	whole = (struct span){data + 1, size - 1};
 	if (ipc_decode(whole, from, to, &m, &body) != 0)
 		return 0;

@@ -65,6 +65,13 @@ addr_format(const struct addr *a, char text[ADDR_TEXT_SIZE])
 	assert(done != NULL);
 }
 
+bool
+endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return addr_equal(&a->addr, &b->addr) && a->port == b->port &&
+	       a->scope == b->scope;
+}
+
 int
 endpoint_parse(struct span text, struct endpoint *e)
 {

@@ -45,6 +45,7 @@ int addr_parse(struct span text, struct addr *a);
 /* The canonical text (RFC 5952); mapped IPv4 as IPv4. */
 void addr_format(const struct addr *a, char text[ADDR_TEXT_SIZE]);
 
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 /* "0.0.0.0:80", "[::]:80"; a port is required. */
 int endpoint_parse(struct span text, struct endpoint *e);
 void endpoint_format(const struct endpoint *e, char text[ENDPOINT_TEXT_SIZE]);

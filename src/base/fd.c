@@ -72,21 +72,19 @@ fd_dup_above(int fd, int least)
 }
 
 int
-fd_open_regular(int dir_fd, const char *path)
+fd_reopen_regular(int place)
 {
-	int place = openat(dir_fd, path, O_PATH | O_CLOEXEC), fd = -1;
 	char same[32];
 	struct stat st;
 
-	if (place < 0)
+	if (fstat(place, &st) != 0)
 		return -1;
-	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", place);
-	if (fstat(place, &st) == 0 && !S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode)) {
 		errno = EINVAL;
-	else
-		fd = open(same, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	fd_close(&place);
-	return fd;
+		return -1;
+	}
+	(void)snprintf(same, sizeof(same), "/proc/self/fd/%d", place);
+	return open(same, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 int

@@ -25,15 +25,15 @@ int fd_close_from(int first);
 /* A close-on-exec duplicate numbered at least `least`. Owner: the caller. */
 int fd_dup_above(int fd, int least);
 /*
- * Opens a regular file for reading; path is relative to dir_fd. What is there
- * is looked at before it is opened, because to open a device does something
+ * Opens for reading what place, of O_PATH, stands for, when it is a regular
+ * file. That is looked at before, because to open a device does something
  * already (a watchdog starts, a tape goes back). -1 with errno; EINVAL: it is
- * no regular file. Needs /proc. Owner: the caller.
+ * no regular file. Needs /proc. Owner: the caller, also of place.
  *
  * Security: for files in a directory of a user with less rights, who may put
- * a link to anything there, and another one a moment later.
+ * a link to anything there, and another one a moment later; see base/path.h.
  */
-int fd_open_regular(int dir_fd, const char *path);
+int fd_reopen_regular(int place);
 /* A pair of connected SOCK_SEQPACKET sockets, close-on-exec, non-blocking. */
 int fd_seqpacket_pair(int pair[2], struct err *e);
 /* Waits for poll's events, or the end of the peer, until that monotonic time.

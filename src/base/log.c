@@ -2,7 +2,7 @@
  * log.c - one record, one line, one write to stderr
  *
  * Used by every process; write(2) on descriptor 2 is all that it needs, so
- * that it works in every jail. Holds the only global state of the house.
+ * that it works in every jail. Holds the one log of the process.
  */
 #include "base/log.h"
 

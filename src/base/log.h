@@ -4,8 +4,8 @@
  * A record reads `<6>web[2]: verb key=value ...`: the priority as sd-daemon
  * and journald understand it (left away on a terminal), who speaks, what
  * happened. Control characters in it become `?`, so that it is one line
- * whatever it quotes. The logger is the one global state of the house. Only monitor,
- * cli and the main files of roles log; lower rooms fill a struct err.
+ * whatever it quotes. A process has one log. The monitor, the commands and the
+ * roles write to it; lower rooms fill a struct err.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

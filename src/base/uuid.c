@@ -1,5 +1,7 @@
 /*
  * uuid.c - 16 bytes as the text of a UUID
+ *
+ * Pure.
  */
 #include "base/uuid.h"
 

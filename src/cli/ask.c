@@ -215,7 +215,7 @@ ask_open(struct ask *a, const struct config *c, bool start, struct err *e)
 void
 ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid)
 {
-	struct ipc_stop stop = {END_WITHIN_MS};
+	struct ipc_stop stop = {.within_ms = END_WITHIN_MS};
 	uint64_t until = clock_mono_ms() + END_WITHIN_MS;
 	pid_t ended = 0;
 
@@ -230,6 +230,20 @@ ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid)
 		(void)waitpid(*pid, NULL, 0);
 	}
 	*pid = 0;
+}
+
+uint64_t
+ask_counter(const struct ipc_list *counters, enum counter wanted)
+{
+	struct cursor c = cursor_of(counters->records);
+	struct ipc_counter_row row;
+
+	for (size_t i = 0; i < counters->count; i++) {
+		ipc_next(&c, &ipc_counter_row_record, &row);
+		if (row.counter == wanted)
+			return row.value;
+	}
+	return 0;
 }
 
 void

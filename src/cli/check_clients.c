@@ -61,25 +61,12 @@ check_clients(struct check *k, struct ask *a)
 		    "clients: %s; restart the daemon after an upgrade", e.text);
 }
 
-static uint64_t
-counter_of(const struct ipc_status *s, enum counter wanted)
-{
-	struct cursor c = cursor_of(s->counters.records);
-	struct ipc_counter_row row;
-
-	for (size_t i = 0; i < s->counters.count; i++) {
-		ipc_next(&c, &ipc_counter_row_record, &row);
-		if (row.counter == wanted)
-			return row.value;
-	}
-	return 0;
-}
-
 void
 check_proxy_headers(struct check *k, const struct ipc_status *s)
 {
-	uint64_t strange = counter_of(s, COUNTER_PROXY_HEADERS_UNEXPECTED);
-	uint64_t bad = counter_of(s, COUNTER_PROXY_HEADERS_BAD);
+	uint64_t strange =
+	    ask_counter(&s->counters, COUNTER_PROXY_HEADERS_UNEXPECTED);
+	uint64_t bad = ask_counter(&s->counters, COUNTER_PROXY_HEADERS_BAD);
 
 	if (strange > 0)
 		check_say(k, "warn",

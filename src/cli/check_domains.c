@@ -64,7 +64,7 @@ list_elsewhere(const struct domains_dns *dns, char *text, size_t size)
 static bool
 check_dns(struct sum *s, const struct domains_one *d)
 {
-	const char *also = d->certificate == NULL &&
+	const char *also = d->certificate == NULL && d->row == NULL &&
 				   s->k->config->https.certificates[0] != '\0'
 			       ? ", and it has no certificate"
 			       : "";
@@ -147,7 +147,7 @@ static bool
 check_certificate(
     struct sum *s, const struct domains_look *l, const struct domains_one *d)
 {
-	if (d->certificate != NULL ||
+	if (d->certificate != NULL || d->row != NULL ||
 	    s->k->config->https.certificates[0] == '\0')
 		return false;
 	begin_fault(s);

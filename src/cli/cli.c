@@ -23,6 +23,8 @@ static const struct {
 	"the daemon, in the foreground, log on stderr"},
     {"forward", command_forward, "forward [-c FILE]",
 	"the forwarder to Postal's MySQL, in the foreground"},
+    {"bind", command_bind, "bind",
+	"the binder, which opens ports for the daemon; systemd starts it"},
     {"check", command_check, "check [-c FILE] [--json]",
 	"configuration, machine, database, certificates, daemon: a line each, "
 	"with the remedy"},

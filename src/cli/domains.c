@@ -74,6 +74,17 @@ json_certificate(
 }
 
 static void
+json_row(const struct domains_look *k, const struct certificate_state *row)
+{
+	if (row == NULL)
+		(void)printf(",\"track_certificates\":null");
+	else
+		(void)printf(",\"track_certificates\":{\"not_after\":%" PRId64
+			     ",\"days_left\":%" PRId64 "}",
+		    row->not_after, (row->not_after - k->now) / DAY);
+}
+
+static void
 json_acme(const struct domains_acme *a)
 {
 	if (!a->known) {
@@ -99,6 +110,7 @@ print_json(const struct domains_look *k, const struct domains_one *d)
 	json_dns(&d->dns);
 	json_certificate(k, d->certificate);
 	json_text("certificate_error", d->own == NULL ? NULL : d->own->error);
+	json_row(k, d->row);
 	json_acme(&d->acme);
 	(void)printf("}\n");
 }
@@ -135,7 +147,12 @@ print_certificate(
 		plain_text(out, span_of(one->name));
 		(void)fprintf(out, ", %" PRId64 " days left",
 		    (one->c.not_after - k->now) / DAY);
-	} else if (d->own != NULL && d->own->error[0] != '\0')
+	} else if (d->row != NULL)
+		(void)fprintf(out,
+		    "certificate of Postal's track_certificates, %" PRId64
+		    " days left",
+		    (d->row->not_after - k->now) / DAY);
+	else if (d->own != NULL && d->own->error[0] != '\0')
 		(void)fprintf(out, "no certificate: %s/%s/%s",
 		    k->certificates.directory, d->own->name, d->own->error);
 	else if (d->own != NULL)

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "cli/certificates.h"
 #include "cli/internal.h"
 #include "config/config.h"
 #include "tls/certificate.h"
@@ -60,7 +61,10 @@ struct domains_certificates {
 };
 
 /* Reads <directory>/<name>/fullchain.pem of every name. Owner: the caller
- * clears. */
+ * clears. Security: whoever writes there chooses how many and how long they
+ * are; beyond CERTIFICATES_ENTRIES_MAX entries, as for the daemon, or
+ * DOMAINS_CHAINS_MOST bytes it is an error. */
+#define DOMAINS_CHAINS_MOST ((size_t)32 * 1024 * 1024)
 int domains_read_certificates(
     struct domains_certificates *all, const char *directory, struct err *e);
 void domains_clear_certificates(struct domains_certificates *all);
@@ -71,8 +75,17 @@ const struct domains_certificate *domains_find_certificate(
 /* The one in the directory of this name; NULL: there is none. */
 const struct domains_certificate *domains_certificate_of(
     const struct domains_certificates *all, const char *host);
+/* Whether there is one for it, be it of use or not: then a worker looks for
+ * no row of Postal's. */
+bool domains_has_pair(const struct domains_certificates *all, const char *host);
 /* Whether less than a third of its life is left, and less than 30 days. */
 bool domains_is_due(const struct tls_certificate *c, int64_t now);
+/* The same of a row of track_certificates, with 14 days: Postal renews it by
+ * itself when 31 to 21 are left, and tries again every day. */
+bool domains_row_is_due(const struct certificate_state *row, int64_t now);
+/* What is served of the row of this name, valid now; NULL: nothing. */
+const struct certificate_state *domains_find_row(
+    const struct certificate_states *all, const char *host, int64_t now);
 
 /* --- the ACME client (domains_acme.c) ---------------------------------- */
 
@@ -90,9 +103,11 @@ struct domains_acme {
 void domains_read_acme(
     struct domains_acme *a, const char *directory, const char *name);
 
-/* --- the names (domains_list.c) ---------------------------------------- */
+/* --- the names (domains_names.c) --------------------------------------- */
 
 #define DOMAINS_NAME_SIZE 256
+/* A hundred times what a large Postal has. */
+#define DOMAINS_MOST 100000
 
 enum domains_need {
 	DOMAINS_NEED_NOTHING,	  /* a certificate that lasts */
@@ -110,15 +125,31 @@ struct domains_one {
 	struct domains_dns dns;
 	const struct domains_certificate *certificate; /* that serves it */
 	const struct domains_certificate *own;	       /* of its directory */
+	/* Of Postal 1.x's table, when that is what serves it. */
+	const struct certificate_state *row;
 	struct domains_acme acme;
 	enum domains_need need;
 };
+
+struct domains_names {
+	struct domains_one *list;
+	size_t n;
+};
+
+/* All that the store has, by name, those of several servers once. -1: it does
+ * not answer, or names more than DOMAINS_MOST. Owner: the caller clears, also
+ * then. */
+int domains_read_names(struct ask *a, struct domains_names *all, struct err *e);
+void domains_clear_names(struct domains_names *all);
+
+/* --- what there is for each (domains_list.c) --------------------------- */
 
 /* What they are compared with. */
 struct domains_look {
 	const struct options *o;
 	struct domains_addresses here;
 	struct domains_certificates certificates;
+	struct certificate_states served; /* by the daemon */
 	int64_t now;
 	uint64_t dns_until_ms;
 };

@@ -15,33 +15,40 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
+#include "monitor/certificates.h"
+#include "monitor/pairs.h"
 
 #define PEM_MAX (256 * 1024)
 #define DAY INT64_C(86400)
 /* A certificate of 90 days is renewed when 30 are left, a short-lived one
  * when a third is. */
 #define DUE_DAYS 30
+#define ROW_DUE_DAYS 14
 
 /* A regular file of another user: read without waiting, and not endlessly. */
 static int
-read_file(int dir_fd, const char *path, uint8_t *bytes, size_t *len)
+read_file(
+    int dir_fd, const char *path, uint8_t *bytes, size_t *len, struct err *e)
 {
-	int fd = fd_open_regular(dir_fd, path);
+	int place = path_open(dir_fd, path, 0, e), fd;
 	ssize_t n = 0;
 
 	*len = 0;
-	if (fd < 0)
+	if (place < 0)
 		return -1;
+	fd = fd_reopen_regular(place);
+	fd_close(&place);
+	if (fd < 0)
+		return err_set(e, "%s", strerror(errno));
 	while (
 	    *len < PEM_MAX && (n = read(fd, bytes + *len, PEM_MAX - *len)) > 0)
 		*len += (size_t)n;
 	fd_close(&fd);
 	if (n < 0)
-		return -1;
-	if (*len == PEM_MAX) {
-		errno = EFBIG;
-		return -1;
-	}
+		return err_set(e, "cannot be read");
+	if (*len == PEM_MAX)
+		return err_set(e, "%s", strerror(EFBIG));
 	return 0;
 }
 
@@ -50,14 +57,18 @@ static int
 look_for_key(struct domains_certificate *one, int dir_fd, struct err *e)
 {
 	char path[300];
+	int fd;
 
 	(void)snprintf(path, sizeof(path), "%s/privkey.pem", one->name);
-	if (faccessat(dir_fd, path, F_OK, 0) != 0)
-		return err_errno(e, "privkey.pem");
+	fd = path_open(dir_fd, path, 0, e);
+	if (fd < 0)
+		return err_prefix(e, "privkey.pem");
+	fd_close(&fd);
 	return 0;
 }
 
-static void
+/* How many bytes it takes. */
+static size_t
 read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 {
 	char path[300];
@@ -66,8 +77,8 @@ read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 	int failed;
 
 	(void)snprintf(path, sizeof(path), "%s/fullchain.pem", one->name);
-	if (read_file(dir_fd, path, pem, &len) != 0) {
-		failed = err_errno(&e, "fullchain.pem");
+	if (read_file(dir_fd, path, pem, &len, &e) != 0) {
+		failed = err_prefix(&e, "fullchain.pem");
 	} else if ((one->memory = malloc(len + 1)) == NULL) {
 		failed = err_errno(&e, "no memory");
 	} else {
@@ -81,29 +92,56 @@ read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 	if (failed != 0)
 		(void)snprintf(one->error, sizeof(one->error), "%.255s",
 		    e.text[0] != '\0' ? e.text : "cannot be read");
+	return len;
+}
+
+static struct domains_certificate *
+add(struct domains_certificates *all, const char *name, struct err *e)
+{
+	struct domains_certificate *grown =
+	    realloc(all->list, (all->n + 1) * sizeof(*grown));
+
+	if (grown == NULL) {
+		(void)err_errno(e, "no memory for certificates");
+		return NULL;
+	}
+	all->list = grown;
+	grown += all->n++;
+	*grown = (struct domains_certificate){.memory = NULL};
+	(void)span_to_text(span_of(name), grown->name, sizeof(grown->name));
+	return grown;
 }
 
 /* What is no directory is skipped; a symbolic link may lead to one. */
 static int
-read_all(struct domains_certificates *all, DIR *dir, uint8_t *pem)
+read_all(
+    struct domains_certificates *all, DIR *dir, uint8_t *pem, struct err *e)
 {
-	struct domains_certificate *grown;
+	struct domains_certificate *one;
 	struct dirent *entry;
 	struct stat st;
+	size_t bytes = 0;
+	int n = 0;
 
 	while ((entry = readdir(dir)) != NULL) {
+		if (n++ == CERTIFICATES_ENTRIES_MAX)
+			return err_set(e,
+			    "[https] certificates %s holds more than %d "
+			    "entries",
+			    all->directory, CERTIFICATES_ENTRIES_MAX);
 		if (entry->d_name[0] == '.' ||
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		grown = realloc(all->list, (all->n + 1) * sizeof(*grown));
-		if (grown == NULL)
+		if ((one = add(all, entry->d_name, e)) == NULL)
 			return -1;
-		all->list = grown;
-		grown[all->n] = (struct domains_certificate){.memory = NULL};
-		(void)span_to_text(span_of(entry->d_name), grown[all->n].name,
-		    sizeof(grown[0].name));
-		read_one(&grown[all->n++], dirfd(dir), pem);
+		bytes += read_one(one, dirfd(dir), pem);
+		if (bytes > DOMAINS_CHAINS_MOST)
+			return err_set(e,
+			    "[https] certificates %s: the certificates have "
+			    "more than %zu MB together; remove what is not "
+			    "used",
+			    all->directory, DOMAINS_CHAINS_MOST >> 20);
 	}
 	return 0;
 }
@@ -113,16 +151,16 @@ domains_read_certificates(
     struct domains_certificates *all, const char *directory, struct err *e)
 {
 	uint8_t *pem = malloc(PEM_MAX);
-	DIR *dir = opendir(directory);
+	DIR *dir = certificates_open_directory(directory, e);
 	int failed = -1;
 
 	*all = (struct domains_certificates){.directory = directory};
 	if (dir == NULL)
-		(void)err_errno(e, "[https] certificates %s", directory);
-	else if (pem == NULL || read_all(all, dir, pem) != 0)
+		(void)err_prefix(e, "[https] certificates");
+	else if (pem == NULL)
 		(void)err_errno(e, "no memory for certificates");
 	else
-		failed = 0;
+		failed = read_all(all, dir, pem, e);
 	if (dir != NULL)
 		(void)closedir(dir);
 	free(pem);
@@ -167,10 +205,54 @@ domains_certificate_of(const struct domains_certificates *all, const char *host)
 }
 
 bool
+domains_has_pair(const struct domains_certificates *all, const char *host)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct domains_certificate *one = &all->list[i];
+
+		if (one->error[0] == '\0' &&
+		    (tls_certificate_covers(&one->c, span_of(host)) ||
+			strcasecmp(one->name, host) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_due(int64_t not_before, int64_t not_after, int64_t days, int64_t now)
+{
+	int64_t third = (not_after - not_before) / 3;
+	int64_t left = not_after - now;
+
+	return left < third && left < days * DAY;
+}
+
+bool
 domains_is_due(const struct tls_certificate *c, int64_t now)
 {
-	int64_t third = (c->not_after - c->not_before) / 3;
-	int64_t left = c->not_after - now;
+	return is_due(c->not_before, c->not_after, DUE_DAYS, now);
+}
 
-	return left < third && left < DUE_DAYS * DAY;
+/* --- rows of track_certificates ---------------------------------------- */
+
+bool
+domains_row_is_due(const struct certificate_state *row, int64_t now)
+{
+	return is_due(row->not_before, row->not_after, ROW_DUE_DAYS, now);
+}
+
+const struct certificate_state *
+domains_find_row(
+    const struct certificate_states *all, const char *host, int64_t now)
+{
+	char name[sizeof(PAIRS_OF_ROWS) + 256];
+	const struct certificate_state *row;
+
+	(void)snprintf(name, sizeof(name), PAIRS_OF_ROWS "%.255s", host);
+	row = certificate_states_find(all, name);
+	if (row == NULL || row->not_before > now || row->not_after <= now ||
+	    (row->state != IPC_CERTIFICATE_SERVED &&
+		row->state != IPC_CERTIFICATE_KEPT))
+		return NULL;
+	return row;
 }

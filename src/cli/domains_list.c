@@ -1,8 +1,9 @@
 /*
- * domains_list.c - Postal's tracking domains, and what there is for each
+ * domains_list.c - what there is for each of Postal's tracking domains
  *
- * The names come from the store's replica. Everything else is looked up here,
- * by whoever typed the command; it changes nothing.
+ * The names come from the store's replica, and from the store, too, which rows
+ * of track_certificates are served. Everything else is looked up here, by
+ * whoever typed the command; it changes nothing.
  */
 #include "cli/domains.h"
 
@@ -13,104 +14,6 @@
 
 #include "base/clock.h"
 #include "cli/internal.h"
-
-struct list {
-	struct domains_one *list;
-	size_t n;
-};
-
-/* --- the names --------------------------------------------------------- */
-
-static int
-add_domain(struct list *l, const struct ipc_domain_row *row, struct err *e)
-{
-	struct domains_one *grown, *d;
-
-	grown = realloc(l->list, (l->n + 1) * sizeof(*grown));
-	if (grown == NULL)
-		return err_errno(e, "no memory for domains");
-	l->list = grown;
-	d = &grown[l->n];
-	*d = (struct domains_one){.server_id = row->server_id,
-	    .dns_ok = row->dns_ok != 0,
-	    .ssl = row->ssl != 0};
-	for (size_t i = 0; i < row->name.len && i < DOMAINS_NAME_SIZE - 1; i++)
-		d->name[i] = (char)ascii_lower(row->name.p[i]);
-	l->n++;
-	return 0;
-}
-
-/* One page; how many rows it had, or -1. */
-static int
-get_page(
-    struct ask *a, struct ipc_domains_get *get, struct list *l, struct err *e)
-{
-	static char last[DOMAINS_NAME_SIZE];
-	struct ipc_received answer;
-	const struct ipc_list *rows;
-	struct ipc_domain_row row = {.server_id = 0};
-	struct cursor c;
-
-	if (ask(a, IPC_DOMAINS_GET, get, IPC_DOMAINS, &answer, e) != 0)
-		return -1;
-	rows = &answer.body.domains.rows;
-	c = cursor_of(rows->records);
-	for (size_t i = 0; i < rows->count; i++) {
-		ipc_next(&c, &ipc_domain_row_record, &row);
-		if (add_domain(l, &row, e) != 0)
-			return -1;
-	}
-	if (rows->count == 0)
-		return 0;
-	memcpy(last, row.name.p, row.name.len);
-	get->after_name = (struct span){(const uint8_t *)last, row.name.len};
-	get->after_server = row.server_id;
-	return rows->count;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-	const struct domains_one *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
-/* Two servers may have the same name: it is one certificate. */
-static void
-merge(struct list *l)
-{
-	size_t n = 0;
-
-	if (l->n > 0)
-		qsort(l->list, l->n, sizeof(l->list[0]), by_name);
-	for (size_t i = 0; i < l->n; i++) {
-		struct domains_one *last = n > 0 ? &l->list[n - 1] : NULL;
-
-		if (last != NULL && strcmp(last->name, l->list[i].name) == 0) {
-			last->dns_ok = last->dns_ok || l->list[i].dns_ok;
-			last->ssl = last->ssl || l->list[i].ssl;
-			continue;
-		}
-		l->list[n++] = l->list[i];
-	}
-	l->n = n;
-}
-
-static int
-get_domains(const struct config *c, struct list *l, struct err *e)
-{
-	struct ipc_domains_get get = {.after_name = span_of("")};
-	struct ask a;
-	int n;
-
-	n = ask_open(&a, c, false, e) == 0 ? 1 : -1;
-	while (n > 0)
-		n = get_page(&a, &get, l, e);
-	ask_close(&a);
-	merge(l);
-	return n;
-}
 
 /* --- looking ----------------------------------------------------------- */
 
@@ -154,9 +57,13 @@ look_at(struct domains_look *k, struct domains_one *d)
 	    domains_find_certificate(&k->certificates, d->name, k->now);
 	d->own = domains_certificate_of(&k->certificates, d->name);
 	domains_read_acme(&d->acme, k->o->state, d->name);
+	/* As a worker chooses: a row only where no pair is for the name. */
+	if (!domains_has_pair(&k->certificates, d->name))
+		d->row = domains_find_row(&k->served, d->name, k->now);
 	d->need = DOMAINS_NEED_CERTIFICATE;
-	if (d->certificate != NULL &&
-	    !domains_is_due(&d->certificate->c, k->now))
+	if (d->certificate != NULL
+		? !domains_is_due(&d->certificate->c, k->now)
+		: d->row != NULL && !domains_row_is_due(d->row, k->now))
 		d->need = DOMAINS_NEED_NOTHING;
 	/* A look-up may take long: not one that scripts have no use for. */
 	if (k->o->needing && d->need == DOMAINS_NEED_NOTHING)
@@ -172,6 +79,20 @@ look_at(struct domains_look *k, struct domains_one *d)
 }
 
 /* --- all of it --------------------------------------------------------- */
+
+static int
+ask_store(struct domains_look *k, const struct config *c,
+    struct domains_names *names, struct err *e)
+{
+	struct ask a;
+	int failed = -1;
+
+	if (ask_open(&a, c, false, e) == 0 &&
+	    domains_read_names(&a, names, e) == 0)
+		failed = certificate_states_read(&a, &k->served, e);
+	ask_close(&a);
+	return failed;
+}
 
 static int
 prepare(struct domains_look *k, const struct config *c, struct err *e)
@@ -198,7 +119,7 @@ domains_each(const struct config *c, const struct options *o,
     const struct domains_visitor *v, struct err *e)
 {
 	struct domains_look *k = calloc(1, sizeof(*k));
-	struct list l = {NULL, 0};
+	struct domains_names l = {NULL, 0};
 	int exit_code = EX_OK;
 
 	if (k == NULL) {
@@ -211,14 +132,15 @@ domains_each(const struct config *c, const struct options *o,
 		k->dns_until_ms = clock_mono_ms() + v->dns_within_ms;
 	if (prepare(k, c, e) != 0)
 		exit_code = EX_CONFIG;
-	else if (get_domains(c, &l, e) != 0)
+	else if (ask_store(k, c, &l, e) != 0)
 		exit_code = EX_UNAVAILABLE;
 	for (size_t i = 0; exit_code == EX_OK && i < l.n; i++) {
 		look_at(k, &l.list[i]);
 		v->visit(v->owner, k, &l.list[i]);
 	}
 	domains_clear_certificates(&k->certificates);
-	free(l.list);
+	certificate_states_clear(&k->served);
+	domains_clear_names(&l);
 	free(k);
 	return exit_code;
 }

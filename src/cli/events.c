@@ -164,8 +164,6 @@ command_events(int argc, char **argv)
 		OPTION_CONFIG | OPTION_JSON | OPTION_FOLLOW | OPTION_SINCE) !=
 	    0)
 		return EX_USAGE;
-	if (o.n_rest > 0)
-		return cli_usage_error(argv[0], "takes no arguments");
 	c = options_load_config(&o, NULL);
 	if (c == NULL)
 		return EX_CONFIG;

@@ -37,16 +37,14 @@ import_wrong(struct import *im, const char *where, const char *format, ...)
 	im->failed = true;
 }
 
-/* "/config/postal.yml:12" for errors. */
-static void
-place_of(const struct import *im, const struct import_entry *entry,
+void
+import_place(const struct import *im, const struct import_entry *entry,
     char where[IMPORT_WHERE_SIZE])
 {
 	(void)snprintf(
 	    where, IMPORT_WHERE_SIZE, "%.200s:%u", im->path, entry->line);
 }
 
-/* The text of an entry; NULL: it says nothing, or what it says is no text. */
 const char *
 import_text(struct import *im, const struct import_entry *entry)
 {
@@ -56,7 +54,7 @@ import_text(struct import *im, const struct import_entry *entry)
 		return NULL;
 	if (entry->kind == IMPORT_SCALAR)
 		return entry->value;
-	place_of(im, entry, where);
+	import_place(im, entry, where);
 	if (entry->kind == IMPORT_ALIAS)
 		import_wrong(im, where,
 		    "%s: the alias *%.40s is not followed here; write the "
@@ -73,10 +71,9 @@ import_text(struct import *im, const struct import_entry *entry)
 	return NULL;
 }
 
-/* As the file and the environment have it; *value NULL: not at all. Which
- * of both wins is Postal's rule. */
-static void
-find_value(struct import *im, const struct import_name *name,
+/* Which of both wins is Postal's rule. */
+void
+import_find_value(struct import *im, const struct import_name *name,
     struct import_value *value)
 {
 	const char *path = im->format == 2 ? name->path2 : name->path1;
@@ -93,7 +90,7 @@ find_value(struct import *im, const struct import_name *name,
 		set = NULL;
 	if (text != NULL && (set == NULL || im->format == 1)) {
 		value->text = text;
-		place_of(im, entry, value->where);
+		import_place(im, entry, value->where);
 		(void)snprintf(value->from, sizeof(value->from), "%s:%u, %s",
 		    im->name, entry->line, path);
 		value->other = set != NULL && strcmp(set, text) != 0;
@@ -188,158 +185,21 @@ import_comment(struct import *im, const char *section, const char *format, ...)
 	(void)fprintf(im->out, "\n");
 }
 
-/* --- the databases ----------------------------------------------------- */
-
-static const struct {
-	const char *section, *key;
-	struct import_name name;
-} rows[] = {
-    {"main_db", "host",
-	{"main_db.host", "main_db.host", "MAIN_DB_HOST", "MAIN_DB_HOST"}},
-    {"main_db", "port",
-	{"main_db.port", "main_db.port", "MAIN_DB_PORT", "MAIN_DB_PORT"}},
-    {"main_db", "user",
-	{"main_db.username", "main_db.username", "MAIN_DB_USERNAME",
-	    "MAIN_DB_USERNAME"}},
-    {"main_db", "database",
-	{"main_db.database", "main_db.database", "MAIN_DB_DATABASE",
-	    "MAIN_DB_DATABASE"}},
-    {"message_db", "host",
-	{"message_db.host", "message_db.host", "MESSAGE_DB_HOST",
-	    "MESSAGE_DB_HOST"}},
-    {"message_db", "port",
-	{"message_db.port", "message_db.port", "MESSAGE_DB_PORT",
-	    "MESSAGE_DB_PORT"}},
-    {"message_db", "user",
-	{"message_db.username", "message_db.username", "MESSAGE_DB_USERNAME",
-	    "MESSAGE_DB_USERNAME"}},
-    {"message_db", "prefix",
-	{"message_db.prefix", "message_db.database_name_prefix",
-	    "MESSAGE_DB_PREFIX", "MESSAGE_DB_DATABASE_NAME_PREFIX"}},
-};
-
-static const struct import_name main_password = {"main_db.password",
-    "main_db.password", "MAIN_DB_PASSWORD", "MAIN_DB_PASSWORD"};
-static const struct import_name message_password = {"message_db.password",
-    "message_db.password", "MESSAGE_DB_PASSWORD", "MESSAGE_DB_PASSWORD"};
+/* --- all of it --------------------------------------------------------- */
 
 static void
-put_row(struct import *im, size_t i)
+put_head(struct import *im)
 {
-	struct import_value value;
-
-	find_value(im, &rows[i].name, &value);
-	if (value.text == NULL)
-		return;
-	import_put(im, rows[i].section, rows[i].key, value.text, value.where,
-	    value.from);
-	if (value.other)
-		import_comment(im, NULL,
-		    "(%s and the file differ; Postal 2.x takes the file's "
-		    "value, 3.x the variable's)",
-		    value.variable);
-	if (strcmp(rows[i].key, "host") == 0 &&
-	    strcmp(value.text, "localhost") == 0)
-		import_comment(im, NULL,
-		    "Postal reaches localhost by the server's Unix socket. "
-		    "Here it is TCP; or set socket =");
-}
-
-/* path: NULL, or the file that is to hold it. */
-static void
-put_password(struct import *im, const char *section,
-    const struct import_value *value, const char *path)
-{
-	if (strpbrk(value->text, "\r\n") != NULL) {
-		import_wrong(im, value->where,
-		    "a password of more than one line cannot be used here");
-		return;
-	}
-	if (path != NULL) {
-		import_put(
-		    im, section, "password_file", path, path, value->from);
-		return;
-	}
-	import_comment(im, section,
-	    "%s: the password; --password-file PATH "
-	    "writes it to a file",
-	    value->from);
-	if (im->options->show_password)
-		import_comment(im, NULL, "It is: %.120s", value->text);
-	import_comment(im, NULL, "#password_file = /etc/postal-tracker/%s",
-	    strcmp(section, "main_db") == 0 ? "db-password"
-					    : "db-password-message");
-}
-
-static void
-put_passwords(struct import *im)
-{
-	const char *path = im->options->password_file;
-	struct import_value *main = &im->password;
-	struct import_value *message = &im->password_message;
-
-	find_value(im, &main_password, main);
-	find_value(im, &message_password, message);
-	if (main->text != NULL && message->text != NULL &&
-	    strcmp(main->text, message->text) == 0)
-		message->text = NULL;
-	(void)snprintf(im->message_file, sizeof(im->message_file), "%s-message",
-	    path != NULL ? path : "");
-	if (main->text != NULL)
-		put_password(im, "main_db", main, path);
-}
-
-static void
-put_databases(struct import *im)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-		if (strcmp(rows[i].section, "main_db") == 0)
-			put_row(im, i);
-	put_passwords(im);
-	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-		if (strcmp(rows[i].section, "message_db") == 0)
-			put_row(im, i);
-	if (im->password_message.text != NULL)
-		put_password(im, "message_db", &im->password_message,
-		    im->options->password_file != NULL ? im->message_file
-						       : NULL);
-}
-
-/* --- what is left over ------------------------------------------------- */
-
-static bool
-is_imported(const struct import *im, const char *path)
-{
-	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-		if (strcmp(path, im->format == 2 ? rows[i].name.path2
-						 : rows[i].name.path1) == 0)
-			return true;
-	return strcmp(path, main_password.path1) == 0 ||
-	       strcmp(path, message_password.path1) == 0;
-}
-
-/* Keys of the databases that mean nothing here. */
-static void
-put_left_over(struct import *im)
-{
-	for (size_t i = 0; im->file != NULL && i < im->file->n; i++) {
-		const struct import_entry *entry = &im->file->entries[i];
-		bool main = strncmp(entry->path, "main_db.", 8) == 0;
-
-		if ((!main && strncmp(entry->path, "message_db.", 11) != 0) ||
-		    is_imported(im, entry->path))
-			continue;
-		if (im->format == 2 &&
-		    strcmp(entry->path, "message_db.prefix") == 0)
-			import_comment(im, NULL,
-			    "%s:%u, message_db.prefix: Postal ignores it in "
-			    "this format; it is database_name_prefix",
-			    im->name, entry->line);
-		else
-			import_comment(im, NULL,
-			    "%s:%u, %.60s: has no counterpart here", im->name,
-			    entry->line, entry->path);
-	}
+	(void)fprintf(im->out,
+	    "# tracker.conf, made by `postal-tracker import-config` from\n# ");
+	if (im->file != NULL)
+		(void)fprintf(
+		    im->out, "%s (format %d) and ", im->name, im->format);
+	(void)fprintf(im->out,
+	    "the environment.\n# What is not said here has its default; the "
+	    "packaged tracker.conf explains\n# every key.\n");
+	begin_section(im, "postal");
+	(void)fprintf(im->out, "mode = mysql\n");
 }
 
 static void
@@ -364,23 +224,6 @@ put_strangers(struct import *im)
 		any = true;
 		(void)fprintf(im->out, "#   %.60s\n", path);
 	}
-}
-
-/* --- all of it --------------------------------------------------------- */
-
-static void
-put_head(struct import *im)
-{
-	(void)fprintf(im->out,
-	    "# tracker.conf, made by `postal-tracker import-config` from\n# ");
-	if (im->file != NULL)
-		(void)fprintf(
-		    im->out, "%s (format %d) and ", im->name, im->format);
-	(void)fprintf(im->out,
-	    "the environment.\n# What is not said here has its default; the "
-	    "packaged tracker.conf explains\n# every key.\n");
-	begin_section(im, "postal");
-	(void)fprintf(im->out, "mode = mysql\n");
 }
 
 static void
@@ -416,7 +259,7 @@ find_format(struct import *im)
 	im->format = 2;
 	if (strcmp(text, "2") == 0)
 		return 0;
-	place_of(im, entry, where);
+	import_place(im, entry, where);
 	import_wrong(im, where,
 	    "version %.20s: this is for versions 1 and 2 of postal.yml", text);
 	return -1;
@@ -435,7 +278,7 @@ refuse_twice(struct import *im)
 
 		if (last == &f->entries[i] || strstr(last->path, "[]") != NULL)
 			continue;
-		place_of(im, last, where);
+		import_place(im, last, where);
 		import_wrong(im, where, "%s stands twice, here and in line %u",
 		    last->path, f->entries[i].line);
 	}
@@ -448,8 +291,7 @@ put_all(struct import *im)
 	if (find_format(im) != 0)
 		return;
 	put_head(im);
-	put_databases(im);
-	put_left_over(im);
+	import_put_databases(im);
 	import_put_web(im);
 	put_strangers(im);
 	put_next_steps(im);
@@ -475,23 +317,6 @@ check_result(const char *text)
 }
 
 static int
-write_passwords(const struct import *im, struct err *e)
-{
-	const char *path = im->options->password_file;
-
-	if (path == NULL)
-		return 0;
-	if (im->password.text != NULL &&
-	    import_write_password(path, im->password.text, e) != 0)
-		return -1;
-	if (im->password_message.text != NULL &&
-	    import_write_password(
-		im->message_file, im->password_message.text, e) != 0)
-		return -1;
-	return 0;
-}
-
-static int
 import(struct import *im)
 {
 	char *text = NULL;
@@ -509,7 +334,7 @@ import(struct import *im)
 	}
 	if (!im->failed && check_result(text) == 0) {
 		exit_code = EX_OK;
-		if (write_passwords(im, &e) != 0) {
+		if (import_write_passwords(im, &e) != 0) {
 			(void)fprintf(stderr,
 			    "postal-tracker import-config: %s\n", e.text);
 			exit_code = EX_CANTCREAT;
@@ -549,7 +374,7 @@ command_import_config(int argc, char **argv)
 	int exit_code = EX_DATAERR;
 
 	if (options_parse(&o, argc, argv,
-		OPTION_PASSWORD_FILE | OPTION_SHOW_PASSWORD) != 0)
+		OPTION_PASSWORD_FILE | OPTION_SHOW_PASSWORD | OPTION_REST) != 0)
 		return EX_USAGE;
 	if (o.n_rest > 1)
 		return cli_usage_error(argv[0], "takes one file at most");

@@ -43,6 +43,12 @@ void import_wrong(struct import *im, const char *where, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The text of an entry; NULL when it has none, said when it should have. */
 const char *import_text(struct import *im, const struct import_entry *entry);
+/* "/config/postal.yml:12", for errors. */
+void import_place(const struct import *im, const struct import_entry *entry,
+    char where[IMPORT_WHERE_SIZE]);
+/* As the file and the environment have it. */
+void import_find_value(struct import *im, const struct import_name *name,
+    struct import_value *value);
 /* A key with a comment above it, when tracker.conf can hold the value. */
 void import_put(struct import *im, const char *section, const char *key,
     const char *text, const char *where, const char *from);
@@ -53,9 +59,9 @@ void import_comment(struct import *im, const char *section, const char *format,
 /* import_web.c: listeners, proxies and the tracking domain. */
 void import_put_web(struct import *im);
 
-/* import_web.c: makes a file of mode 0600 with the password; one that exists
- * is not touched. */
-int import_write_password(
-    const char *path, const char *password, struct err *e);
+/* import_databases.c */
+void import_put_databases(struct import *im);
+/* After it: makes the files that --password-file names, of mode 0600. */
+int import_write_passwords(const struct import *im, struct err *e);
 
 #endif

@@ -1,15 +1,10 @@
 /*
- * import_web.c - `import-config`: listeners, proxies, the tracking domain, and
- * the file with the password
+ * import_web.c - `import-config`: listeners, proxies, the tracking domain
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/addr.h"
-#include "base/fd.h"
 #include "base/number.h"
 #include "cli/import_config.h"
 
@@ -73,8 +68,7 @@ port_of(struct import *im, const char *path, uint64_t otherwise)
 
 	if (text != NULL &&
 	    number_parse(span_of(text), 1, UINT16_MAX, &port) != 0) {
-		(void)snprintf(
-		    where, sizeof(where), "%.200s:%u", im->path, entry->line);
+		import_place(im, entry, where);
 		import_wrong(
 		    im, where, "%s: \"%.40s\" is not a port", path, text);
 	}
@@ -101,8 +95,7 @@ put_fast_listen(struct import *im)
 		    "addresses");
 		return;
 	}
-	(void)snprintf(
-	    where, sizeof(where), "%.200s:%u", im->path, first->line);
+	import_place(im, first, where);
 	(void)snprintf(from, sizeof(from),
 	    "%s:%u, fast_server.bind_address and port", im->name, first->line);
 	import_put(im, "http", "listen", list, where, from);
@@ -235,8 +228,7 @@ add_from_file(struct import *im, struct proxies *p)
 		if (strcmp(entry->path, "postal.trusted_proxies[]") != 0)
 			continue;
 		text = import_text(im, entry);
-		(void)snprintf(
-		    where, sizeof(where), "%.200s:%u", im->path, entry->line);
+		import_place(im, entry, where);
 		if (text != NULL)
 			add_proxy(im, p, text, where);
 	}
@@ -292,26 +284,4 @@ import_put_web(struct import *im)
 		put_behind_proxy(im);
 	put_proxies(im);
 	put_track_domain(im);
-}
-
-/* --- the password ------------------------------------------------------ */
-
-int
-import_write_password(const char *path, const char *password, struct err *e)
-{
-	int fd = open(
-	    path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	size_t len = strlen(password);
-
-	if (fd < 0)
-		return err_errno(e, "--password-file %s", path);
-	if (write(fd, password, len) != (ssize_t)len ||
-	    write(fd, "\n", 1) != 1 || fsync(fd) != 0) {
-		(void)err_errno(e, "--password-file %s", path);
-		(void)unlink(path);
-		fd_close(&fd);
-		return -1;
-	}
-	fd_close(&fd);
-	return 0;
 }

@@ -11,9 +11,11 @@
 #include "cli/cli.h"
 #include "config/config.h"
 #include "ipc/channel.h"
+#include "ipc/counter.h"
 
 /* Each gets argv from its own name on; returns an exit code. */
 int command_run(int argc, char **argv);
+int command_bind(int argc, char **argv);
 int command_forward(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_config(int argc, char **argv);
@@ -47,6 +49,7 @@ enum option_letter {
 	OPTION_SHOW_PASSWORD = 1 << 11,
 	OPTION_ALL = 1 << 12,
 	OPTION_WATCH = 1 << 13, /* --watch, --watch=SECONDS */
+	OPTION_REST = 1 << 14,	/* what is no option may be there, too */
 };
 
 #define OPTION_TARGETS_MAX 16
@@ -100,6 +103,9 @@ pid_t ask_daemon(const struct config *c);
 /* One question, one answer of this type; a refusal is an error. */
 int ask(struct ask *a, enum ipc_type type, const void *body,
     enum ipc_type wanted, struct ipc_received *answer, struct err *e);
+
+/* A counter's number in a list of STATUS; 0 when it is not there. */
+uint64_t ask_counter(const struct ipc_list *counters, enum counter wanted);
 
 /* Waits for one message; that none comes is an error, too. */
 int ask_receive(const struct ipc_channel *c, uint8_t *buffer,

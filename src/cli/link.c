@@ -61,7 +61,8 @@ command_link(int argc, char **argv)
 	int exit_code;
 
 	if (options_parse(&o, argc, argv,
-		OPTION_CONFIG | OPTION_SERVER | OPTION_TOKEN) != 0)
+		OPTION_CONFIG | OPTION_SERVER | OPTION_TOKEN | OPTION_REST) !=
+	    0)
 		return EX_USAGE;
 	wrong = wrong_with(&o);
 	if (wrong != NULL)

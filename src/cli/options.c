@@ -1,9 +1,14 @@
 /*
  * options.c - options of the commands
+ *
+ * To add one: a letter in internal.h, a row of long_options, and a row of flags
+ * or texts, or a line in set_option.
  */
 #include <getopt.h>
+#include <stddef.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "base/number.h"
 #include "cli/internal.h"
 
@@ -25,56 +30,54 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* Those that only say yes. */
+static const struct {
+	int option;
+	size_t offset; /* of a bool in struct options */
+} flags[] = {
+    {OPTION_JSON, offsetof(struct options, json)},
+    {OPTION_FOLLOW, offsetof(struct options, follow)},
+    {OPTION_NEEDING, offsetof(struct options, needing)},
+    {OPTION_SHOW_PASSWORD, offsetof(struct options, show_password)},
+    {OPTION_ALL, offsetof(struct options, all)},
+    {OPTION_WATCH, offsetof(struct options, watch)},
+};
+
+/* Those whose value is taken as it is. */
+static const struct {
+	int option;
+	size_t offset; /* of a const char * in struct options */
+} texts[] = {
+    {OPTION_CONFIG, offsetof(struct options, config)},
+    {OPTION_SERVER, offsetof(struct options, server)},
+    {OPTION_TOKEN, offsetof(struct options, token)},
+    {OPTION_STATE, offsetof(struct options, state)},
+    {OPTION_URL, offsetof(struct options, url)},
+    {OPTION_PASSWORD_FILE, offsetof(struct options, password_file)},
+};
+
 static int
 set_option(struct options *o, int option, const char *value)
 {
-	switch (option) {
-	case OPTION_CONFIG:
-		o->config = value;
-		return 0;
-	case OPTION_JSON:
-		o->json = true;
-		return 0;
-	case OPTION_FOLLOW:
-		o->follow = true;
-		return 0;
-	case OPTION_SINCE:
+	char *at = (char *)o;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
+		if (flags[i].option == option)
+			*(bool *)(void *)(at + flags[i].offset) = true;
+	for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
+		if (texts[i].option == option)
+			*(const char **)(void *)(at + texts[i].offset) = value;
+	if (option == OPTION_SINCE)
 		return number_parse(span_of(value), 0, INT64_MAX, &o->since);
-	case OPTION_NEEDING:
-		o->needing = true;
-		return 0;
-	case OPTION_STATE:
-		o->state = value;
-		return 0;
-	case OPTION_TARGET:
+	if (option == OPTION_WATCH && value != NULL)
+		return number_parse(
+		    span_of(value), 1, OPTION_WATCH_MAX, &o->watch_seconds);
+	if (option == OPTION_TARGET) {
 		if (o->n_targets == OPTION_TARGETS_MAX)
 			return -1;
 		o->targets[o->n_targets++] = value;
-		return 0;
-	case OPTION_URL:
-		o->url = value;
-		return 0;
-	case OPTION_PASSWORD_FILE:
-		o->password_file = value;
-		return 0;
-	case OPTION_SHOW_PASSWORD:
-		o->show_password = true;
-		return 0;
-	case OPTION_ALL:
-		o->all = true;
-		return 0;
-	case OPTION_WATCH:
-		o->watch = true;
-		return value == NULL ? 0
-				     : number_parse(span_of(value), 1,
-					   OPTION_WATCH_MAX, &o->watch_seconds);
-	case OPTION_SERVER:
-		o->server = value;
-		return 0;
-	default:
-		o->token = value;
-		return 0;
 	}
+	return 0;
 }
 
 int
@@ -114,6 +117,10 @@ options_parse(struct options *o, int argc, char **argv, unsigned int allowed)
 	}
 	o->rest = argv + optind;
 	o->n_rest = argc - optind;
+	if (o->n_rest > 0 && (allowed & OPTION_REST) == 0) {
+		(void)cli_usage_error(argv[0], "takes no arguments");
+		return -1;
+	}
 	return 0;
 }
 

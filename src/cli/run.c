@@ -13,7 +13,5 @@ command_run(int argc, char **argv)
 
 	if (options_parse(&o, argc, argv, OPTION_CONFIG) != 0)
 		return EX_USAGE;
-	if (o.n_rest > 0)
-		return cli_usage_error(argv[0], "takes no arguments");
 	return monitor_run(o.config);
 }

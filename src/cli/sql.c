@@ -250,8 +250,6 @@ command_sql(int argc, char **argv)
 
 	if (options_parse(&o, argc, argv, OPTION_CONFIG) != 0)
 		return EX_USAGE;
-	if (o.n_rest > 0)
-		return cli_usage_error(argv[0], "takes no arguments");
 	c = options_load_config(&o, NULL);
 	if (c == NULL)
 		return EX_CONFIG;

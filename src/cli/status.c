@@ -180,7 +180,8 @@ command_status(int argc, char **argv)
 	int exit_code;
 
 	if (options_parse(&o, argc, argv,
-		OPTION_CONFIG | OPTION_JSON | OPTION_ALL | OPTION_WATCH) != 0)
+		OPTION_CONFIG | OPTION_JSON | OPTION_ALL | OPTION_WATCH |
+		    OPTION_REST) != 0)
 		return EX_USAGE;
 	if (take_seconds(&o) != 0)
 		return cli_usage_error(argv[0],

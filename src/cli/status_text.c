@@ -74,15 +74,7 @@ print_listeners(const struct ipc_list *list)
 static double
 rate_of(const struct ipc_status *s, enum counter wanted)
 {
-	struct cursor c = cursor_of(s->rates.records);
-	struct ipc_counter_row row;
-
-	for (size_t i = 0; i < s->rates.count; i++) {
-		ipc_next(&c, &ipc_counter_row_record, &row);
-		if (row.counter == wanted)
-			return (double)row.value * 1000.0 / s->rates_ms;
-	}
-	return 0;
+	return (double)ask_counter(&s->rates, wanted) * 1000.0 / s->rates_ms;
 }
 
 static void

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,8 @@
 #include "base/fd.h"
 #include "base/number.h"
 
-#define WITHIN_S 20
+/* curl ends by itself; if not, it is ended so much later. */
+#define CURL_GRACE_MS 2000
 #define ANSWER_MAX 65536
 #define AGENT "postal-tracker-selftest/" TRACKER_VERSION
 #define CURL_ARGUMENTS_MAX 20
@@ -177,43 +180,64 @@ visit_read_head(struct span text, struct visit_answer *answer)
 	return 0;
 }
 
-/* All that comes, at most ANSWER_MAX bytes. */
-static size_t
-read_all(int fd, uint8_t *bytes)
+/* A request and what is answered. */
+struct talk {
+	const struct visit_place *place;
+	const char *path;
+	uint64_t within_ms, until_ms;
+	uint8_t *bytes; /* ANSWER_MAX */
+	size_t len;
+};
+
+/* All that comes, at most ANSWER_MAX bytes. -1: not all came in time. */
+static int
+read_all(struct talk *t, int fd, uint64_t until_ms)
 {
-	size_t len = 0;
 	ssize_t n = 1;
 
-	while (n > 0 && len < ANSWER_MAX) {
-		n = read(fd, bytes + len, ANSWER_MAX - len);
-		if (n < 0 && errno == EINTR)
+	if (fd_set_nonblock(fd) != 0)
+		return -1;
+	while (n > 0 && t->len < ANSWER_MAX) {
+		if (!fd_wait(fd, POLLIN, until_ms))
+			return -1;
+		n = read(fd, t->bytes + t->len, ANSWER_MAX - t->len);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			n = 1;
 		else if (n > 0)
-			len += (size_t)n;
+			t->len += (size_t)n;
 	}
-	return len;
+	return 0;
+}
+
+static int
+say_late(const struct talk *t, struct err *e)
+{
+	return err_set(e, "%s did not finish its answer within %g s",
+	    t->place->host, (double)t->within_ms / 1000);
 }
 
 /* --- HTTP -------------------------------------------------------------- */
 
+/* Connecting and sending have their limits from the kernel. */
 static int
-connect_to(const struct sockaddr *sa, socklen_t len)
+connect_to(const struct sockaddr *sa, socklen_t len, uint64_t until_ms)
 {
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct timeval within = {.tv_sec = WITHIN_S};
+	uint64_t now = clock_mono_ms();
+	uint64_t left_ms = now < until_ms ? until_ms - now : 1;
+	struct timeval left = {.tv_sec = (time_t)(left_ms / 1000),
+	    .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
 
 	if (fd < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof(within)) !=
-		0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &within, sizeof(within)) !=
-		0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof(left)) != 0 ||
 	    connect(fd, sa, len) != 0)
 		fd_close(&fd);
 	return fd;
 }
 
 static int
-connect_to_name(const struct visit_place *place, struct err *e)
+connect_to_name(
+    const struct visit_place *place, uint64_t until_ms, struct err *e)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
 	char name[VISIT_HOST_SIZE], port[8];
@@ -232,7 +256,7 @@ connect_to_name(const struct visit_place *place, struct err *e)
 	}
 	for (const struct addrinfo *a = all; fd < 0 && a != NULL;
 	     a = a->ai_next)
-		fd = connect_to(a->ai_addr, a->ai_addrlen);
+		fd = connect_to(a->ai_addr, a->ai_addrlen, until_ms);
 	freeaddrinfo(all);
 	if (fd < 0)
 		(void)err_errno(e, "cannot connect to %s", place->host);
@@ -240,7 +264,8 @@ connect_to_name(const struct visit_place *place, struct err *e)
 }
 
 static int
-open_connection(const struct visit_place *place, struct err *e)
+open_connection(
+    const struct visit_place *place, uint64_t until_ms, struct err *e)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
 	struct sockaddr_storage sa;
@@ -248,9 +273,9 @@ open_connection(const struct visit_place *place, struct err *e)
 	int fd;
 
 	if (place->direct.port == 0)
-		return connect_to_name(place, e);
+		return connect_to_name(place, until_ms, e);
 	len = endpoint_to_sockaddr(&place->direct, &sa);
-	fd = connect_to((const struct sockaddr *)&sa, len);
+	fd = connect_to((const struct sockaddr *)&sa, len, until_ms);
 	if (fd < 0) {
 		endpoint_format(&place->direct, shown);
 		(void)err_errno(e, "cannot connect to %s", shown);
@@ -259,28 +284,29 @@ open_connection(const struct visit_place *place, struct err *e)
 }
 
 static int
-visit_http(const struct visit_place *place, const char *path, uint8_t *bytes,
-    size_t *len, struct err *e)
+visit_http(struct talk *t, struct err *e)
 {
 	char host[VISIT_HOST_SIZE + 8], request[2048];
-	int fd = open_connection(place, e), n;
+	int fd = open_connection(t->place, t->until_ms, e), n, failed;
 
 	if (fd < 0)
 		return -1;
-	format_host(place, host, sizeof(host));
+	format_host(t->place, host, sizeof(host));
 	n = snprintf(request, sizeof(request),
 	    "%sGET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: " AGENT
 	    "\r\nConnection: close\r\n\r\n",
-	    place->proxy_header ? "PROXY UNKNOWN\r\n" : "", path, host);
+	    t->place->proxy_header ? "PROXY UNKNOWN\r\n" : "", t->path, host);
 	if (n < 0 || (size_t)n >= sizeof(request) ||
 	    send(fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
 		(void)err_errno(e, "cannot ask %s", host);
 		fd_close(&fd);
 		return -1;
 	}
-	*len = read_all(fd, bytes);
+	failed = read_all(t, fd, t->until_ms);
 	fd_close(&fd);
-	return *len > 0 ? 0 : err_set(e, "%s closed without an answer", host);
+	if (failed)
+		return say_late(t, e);
+	return t->len > 0 ? 0 : err_set(e, "%s closed without an answer", host);
 }
 
 /* --- HTTPS ------------------------------------------------------------- */
@@ -313,10 +339,10 @@ start_curl(const char *arguments[CURL_ARGUMENTS_MAX], int fd, pid_t *pid)
 }
 
 static int
-run_curl(const char *arguments[CURL_ARGUMENTS_MAX], uint8_t *bytes, size_t *len,
-    struct err *e)
+run_curl(
+    struct talk *t, const char *arguments[CURL_ARGUMENTS_MAX], struct err *e)
 {
-	int ends[2], status = -1;
+	int ends[2], status = -1, late;
 	pid_t pid = 0;
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -330,25 +356,29 @@ run_curl(const char *arguments[CURL_ARGUMENTS_MAX], uint8_t *bytes, size_t *len,
 		return -1;
 	}
 	fd_close(&ends[1]);
-	*len = read_all(ends[0], bytes);
+	late = read_all(t, ends[0], t->until_ms + CURL_GRACE_MS);
 	fd_close(&ends[0]);
+	if (late)
+		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
+	if (late)
+		return say_late(t, e);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	while (*len > 0 && bytes[*len - 1] == '\n')
-		(*len)--;
-	return err_set(
-	    e, "%.*s", (int)(*len > 200 ? 200 : *len), (const char *)bytes);
+	while (t->len > 0 && t->bytes[t->len - 1] == '\n')
+		t->len--;
+	return err_set(e, "%.*s", (int)(t->len > 200 ? 200 : t->len),
+	    (const char *)t->bytes);
 }
 
 static int
-visit_https(const struct visit_place *place, const char *path, uint8_t *bytes,
-    size_t *len, struct err *e)
+visit_https(struct talk *t, struct err *e)
 {
+	const struct visit_place *place = t->place;
 	static const char agent[] = AGENT;
 	char url[VISIT_URL_SIZE + 512], base[VISIT_URL_SIZE];
-	char direct[ENDPOINT_TEXT_SIZE + 4] = "::", within[8];
+	char direct[ENDPOINT_TEXT_SIZE + 4] = "::", within[24];
 	const char *arguments[CURL_ARGUMENTS_MAX] = {"curl", "-q", "--silent",
 	    "--show-error", "--noproxy", "*", "--max-time", within,
 	    "--user-agent", agent, "--output", "/dev/null", "--dump-header",
@@ -356,8 +386,9 @@ visit_https(const struct visit_place *place, const char *path, uint8_t *bytes,
 	size_t n = 14;
 
 	visit_format(place, base);
-	(void)snprintf(url, sizeof(url), "%s%s", base, path);
-	(void)snprintf(within, sizeof(within), "%d", WITHIN_S);
+	(void)snprintf(url, sizeof(url), "%s%s", base, t->path);
+	(void)snprintf(
+	    within, sizeof(within), "%.3f", (double)t->within_ms / 1000);
 	if (place->direct.port != 0) {
 		endpoint_format(&place->direct, direct + 2);
 		arguments[n++] = "--connect-to";
@@ -366,28 +397,30 @@ visit_https(const struct visit_place *place, const char *path, uint8_t *bytes,
 	}
 	arguments[n++] = "--";
 	arguments[n] = url;
-	return run_curl(arguments, bytes, len, e);
+	return run_curl(t, arguments, e);
 }
 
 /* --- both -------------------------------------------------------------- */
 
 int
-visit(const struct visit_place *place, const char *path,
+visit(const struct visit_place *place, const char *path, uint64_t within_ms,
     struct visit_answer *answer, struct err *e)
 {
-	uint8_t *bytes = malloc(ANSWER_MAX);
+	struct talk t = {.place = place,
+	    .path = path,
+	    .within_ms = within_ms,
+	    .until_ms = clock_mono_ms() + within_ms,
+	    .bytes = malloc(ANSWER_MAX)};
 	int64_t begun = clock_wall_us();
-	size_t len = 0;
 	int failed;
 
 	*answer = (struct visit_answer){.status = 0};
-	if (bytes == NULL)
+	if (t.bytes == NULL)
 		return err_errno(e, "no memory");
-	failed = place->https ? visit_https(place, path, bytes, &len, e)
-			      : visit_http(place, path, bytes, &len, e);
-	if (!failed && visit_read_head((struct span){bytes, len}, answer) != 0)
+	failed = place->https ? visit_https(&t, e) : visit_http(&t, e);
+	if (!failed && visit_read_head((struct span){t.bytes, t.len}, answer))
 		failed = err_set(e, "%s does not speak HTTP", place->host);
 	answer->took_us = clock_wall_us() - begun;
-	free(bytes);
+	free(t.bytes);
 	return failed;
 }

@@ -38,11 +38,16 @@ int visit_parse(const char *url, struct visit_place *place, struct err *e);
 #define VISIT_URL_SIZE 320
 void visit_format(const struct visit_place *place, char text[VISIT_URL_SIZE]);
 
+/* A visitor would have gone long ago. */
+#define VISIT_WITHIN_MS 20000
+
 /*
  * GET path. HTTPS is asked by curl(1), which has to be installed: it knows
- * TLS as clients do, and the machine's authorities. Waits 20 s at most.
+ * TLS as clients do, and the machine's authorities. -1 also when the whole
+ * answer is not there within_ms, however it goes on. (How long the look-up of
+ * a name may take is the resolver's.)
  */
-int visit(const struct visit_place *place, const char *path,
+int visit(const struct visit_place *place, const char *path, uint64_t within_ms,
     struct visit_answer *answer, struct err *e);
 
 /* The head of an answer, "HTTP/1.1 200 ...": its status and what else is

@@ -100,6 +100,7 @@ struct config {
 		char web_user[CONFIG_TEXT_SIZE];
 		char keeper_user[CONFIG_TEXT_SIZE];
 		char store_user[CONFIG_TEXT_SIZE];
+		char binder[CONFIG_PATH_SIZE];
 	} sandbox;
 	struct {
 		char directory[CONFIG_PATH_SIZE];

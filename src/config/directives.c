@@ -162,6 +162,10 @@ const struct config_directive config_directives[] = {
 	"postal-tracker-store",
 	"The user, by name or number, that the process with the spool runs "
 	"as."},
+    {"sandbox", "binder", CONFIG_PATH, offsetof(struct config, sandbox.binder),
+	0, SOCKET_MOST, NULL, "/run/postal-tracker/binder.sock",
+	"The socket that ports are asked for where the service may not open "
+	"them itself, as with the packaged units."},
 
     {"spool", "directory", CONFIG_PATH,
 	offsetof(struct config, spool.directory), 1, PATH_MOST, NULL,

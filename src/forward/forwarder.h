@@ -90,6 +90,14 @@ void forward_search(struct forwarder *f);
 
 /* drain.c: one page of events into Postal's tables. */
 enum turn forward_drain(struct forwarder *f);
+
+/* aside.c: mail servers that cannot be written. */
+
+/* A group of this server could not be written: its events are to be set aside,
+ * for server->reason. */
+void aside_note_broken(struct mail_server *server, const struct err *e);
+/* One was written: what is left aside follows at once. */
+void aside_note_sound(struct mail_server *server);
 /* Gives servers whose events are set aside another chance. Returns when the
  * next one is due; 0: none. */
 uint64_t forward_retry_aside(struct forwarder *f);

@@ -24,26 +24,10 @@
 
 /* --- a refused call ---------------------------------------------------- */
 
-/* Only what is safe in a signal handler: one line, one write. */
 static void
 report_refused_call(int call)
 {
-	char digits[12], line[128];
-	char *digit = digits + sizeof(digits) - 1;
-	unsigned int left = (unsigned int)call;
-	struct writer w = writer_of(line, sizeof(line));
-
-	*digit = '\0';
-	do
-		*--digit = (char)('0' + left % 10);
-	while ((left /= 10) > 0);
-	writer_text(&w, "<3>forwarder: died call=");
-	writer_text(&w, digit);
-	writer_text(&w, ": a system call that policy/forwarder.policy does "
-			"not allow\n");
-	if (write(STDERR_FILENO, line, w.len) < 0)
-		_exit(ROLE_EXIT_REFUSED_CALL + 1);
-	_exit(ROLE_EXIT_REFUSED_CALL);
+	role_refused_call("forwarder", call);
 }
 
 /* --- files ------------------------------------------------------------- */

@@ -205,6 +205,13 @@ later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* A try that was never put off is due at once, and 0 stands for "never". */
+static uint64_t
+try_at(uint64_t try_ms)
+{
+	return try_ms == 0 ? 1 : try_ms;
+}
+
 /* When something is due that no descriptor announces. */
 static uint64_t
 next_due(const struct forwarder *f, uint64_t retry_ms)
@@ -216,17 +223,17 @@ next_due(const struct forwarder *f, uint64_t retry_ms)
 	if (!feed_is_up(&f->feed))
 		return f->feed_try_ms;
 	if (!main)
-		next = earlier(next, f->main->next_try_ms);
+		next = earlier(next, try_at(f->main->next_try_ms));
 	else
 		next = earlier(next, f->certificates.at_ms);
 	if (!message)
-		next = earlier(next, f->message->next_try_ms);
+		next = earlier(next, try_at(f->message->next_try_ms));
 	if (!main || !message)
 		return next;
 	next = earlier(next, later(f->links_at_ms, f->replicate_try_ms));
 	next = earlier(next, later(f->servers_at_ms, f->replicate_try_ms));
-	if (f->feed.due)
-		next = earlier(next, f->drain_try_ms);
+	if (f->feed.due && f->servers_known)
+		next = earlier(next, try_at(f->drain_try_ms));
 	return next;
 }
 
@@ -261,8 +268,8 @@ take_turns(struct forwarder *f)
 
 /* --- signals --------------------------------------------------------------- */
 
-static int
-watch_signals(struct process *p, struct err *e)
+static sigset_t
+signals_wanted(void)
 {
 	static const int wanted[] = {SIGHUP, SIGINT, SIGTERM};
 	sigset_t set;
@@ -270,9 +277,26 @@ watch_signals(struct process *p, struct err *e)
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++)
 		(void)sigaddset(&set, wanted[i]);
+	return set;
+}
+
+/* They wait until somebody watches: a reload that comes while we are only
+ * starting would end us. */
+static void
+hold_signals(void)
+{
+	sigset_t set = signals_wanted();
+
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int
+watch_signals(struct process *p, struct err *e)
+{
+	sigset_t set = signals_wanted();
+
 	p->signals_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    sigprocmask(SIG_BLOCK, &set, NULL) != 0 || p->signals_fd < 0)
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || p->signals_fd < 0)
 		return err_errno(e, "cannot watch signals");
 	return 0;
 }
@@ -492,6 +516,7 @@ forward_run(const char *path)
 	struct err e = {0};
 	int exit_code = EX_OK;
 
+	hold_signals();
 	log_open("forwarder", LOG_LEVEL_INFO);
 	if (p == NULL) {
 		log_err("not started: no memory");

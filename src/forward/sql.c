@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "forward/internal.h"
+#include "forward/sql_internal.h"
 
 /* Options with the same number in every library (enum mysql_option). */
 enum {

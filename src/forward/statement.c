@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "forward/internal.h"
+#include "forward/sql_internal.h"
 #include "forward/sql_text.h"
 
 #define FIRST_BUFFER 256

@@ -208,6 +208,7 @@ const struct ipc_record ipc_channel_offer_body = {channel_fields,
 static const struct ipc_field stop_fields[] = {
     {"within_ms", IPC_U32, offsetof(struct ipc_stop, within_ms), 0, UINT32_MAX,
 	NULL},
+    {"leaves", IPC_U64, offsetof(struct ipc_stop, leaves), 0, UINT64_MAX, NULL},
 };
 const struct ipc_record ipc_stop_body = {
     stop_fields, ARRAY_LENGTH(stop_fields), sizeof(struct ipc_stop)};

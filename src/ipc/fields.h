@@ -82,5 +82,8 @@ extern const struct ipc_record ipc_row_key_body;
 extern const struct ipc_record ipc_row_taken_body;
 extern const struct ipc_record ipc_known_challenges_body;
 extern const struct ipc_record ipc_challenges_due_body;
+extern const struct ipc_record ipc_port_open_body;
+extern const struct ipc_record ipc_port_opened_body;
+extern const struct ipc_record ipc_port_refused_body;
 
 #endif

@@ -23,7 +23,7 @@ static const struct ipc_message messages[] = {
 	&ipc_store_settings_body},
     {IPC_CHANNEL, "CHANNEL", IPC_MONITOR, ANY_ROLE, 13, 13, 1,
 	&ipc_channel_offer_body},
-    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 6, 6, 0, &ipc_stop_body},
+    {IPC_STOP, "STOP", IPC_MONITOR, ANY_ROLE, 14, 14, 0, &ipc_stop_body},
     {IPC_READY, "READY", ANY_ROLE, IPC_MONITOR, 3, 3, 0, &ipc_ready_body},
     {IPC_REFUSED_CALL, "REFUSED_CALL", ANY_ROLE, IPC_MONITOR, 6, 6, 0,
 	&ipc_refused_call_body},
@@ -156,6 +156,12 @@ static const struct ipc_message messages[] = {
 	&ipc_challenges_due_body},
     {IPC_PING, "PING", IPC_MONITOR, ANY_ROLE, 2, 2, 0, &ipc_ping_body},
     {IPC_PONG, "PONG", ANY_ROLE, IPC_MONITOR, 2, 2, 0, &ipc_ping_body},
+    {IPC_PORT_OPEN, "PORT_OPEN", IPC_MONITOR, IPC_BINDER, 25, 25, 0,
+	&ipc_port_open_body},
+    {IPC_PORT_OPENED, "PORT_OPENED", IPC_BINDER, IPC_MONITOR, 2, 2, 1,
+	&ipc_port_opened_body},
+    {IPC_PORT_REFUSED, "PORT_REFUSED", IPC_BINDER, IPC_MONITOR, 6, 6, 0,
+	&ipc_port_refused_body},
 };
 
 /* Types are numbered from 1 without gaps, in the order of the table; a unit

@@ -12,9 +12,10 @@
 
 /* So many rows are served. */
 #define IPC_ROWS_MAX 2000
-/* A domain, of which there are longer ones on paper: with what the monitor puts
- * in front it is a pair's name. */
+/* A domain, of which there are longer ones on paper: with this in front it is a
+ * pair's name, which no directory can have. */
 #define IPC_ROW_NAME_MAX 236
+#define IPC_NAME_OF_ROWS "track_certificates/"
 /* What stands for the content of a row: half a SHA-256, as text. */
 #define IPC_ROW_MARK_SIZE 32
 

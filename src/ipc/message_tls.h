@@ -30,7 +30,9 @@ struct ipc_keeper_settings {
  * PAIR_KEY is the next message. */
 struct ipc_pair_chain {
 	uint32_t pair;
-	struct span name; /* of its directory, for the log */
+	/* Of its directory, or of a row: IPC_NAME_OF_ROWS and its domain. A
+	 * refusal speaks of the files of the one, the columns of the other. */
+	struct span name;
 };
 
 /* monitor to a keeper, with the private key (PEM): the second half. */

@@ -21,6 +21,7 @@ static const struct {
     {IPC_KEEPER, "keeper"},
     {IPC_ADMIN, "admin"},
     {IPC_LOGGER, "logger"},
+    {IPC_BINDER, "binder"},
 };
 
 const char *

@@ -14,6 +14,7 @@ enum ipc_role {
 	IPC_KEEPER = 1 << 5,
 	IPC_ADMIN = 1 << 6,
 	IPC_LOGGER = 1 << 7,
+	IPC_BINDER = 1 << 8, /* started by systemd; opens ports */
 };
 
 /* "web"; "unknown" for what is none. */

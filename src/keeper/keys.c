@@ -97,19 +97,22 @@ keys_drop(struct keys *p, uint32_t id)
 }
 
 int
-keys_chain(struct keys *p, uint32_t id, int fd)
+keys_chain(struct keys *p, const struct ipc_pair_chain *chain, int fd)
 {
 	struct span pem = {NULL, 0};
 
-	if (p->half != 0 || keys_find(p, id) != NULL)
+	if (p->half != 0 || keys_find(p, chain->pair) != NULL)
 		return -1;
-	p->half = id;
+	p->half = chain->pair;
+	p->half_of_row = span_starts(chain->name, span_of(IPC_NAME_OF_ROWS));
 	p->half_status = 0;
 	if (read_file(fd, p->text, IPC_CHAIN_FILE_MAX, &pem, &p->half_error) !=
 		0 ||
 	    tls_certificate_parse(&p->chain, pem, p->der, IPC_CHAIN_FILE_MAX,
 		&p->half_error) != 0) {
-		(void)err_prefix(&p->half_error, "fullchain.pem");
+		(void)err_prefix(&p->half_error, "%s",
+		    p->half_of_row ? "columns certificate and intermediaries"
+				   : "fullchain.pem");
 		p->half_status = -1;
 	}
 	return 0;
@@ -145,7 +148,8 @@ read_key(struct keys *p, int fd, struct err *e)
 		key = keeper_key_new(pem, &p->chain.key, e);
 	explicit_bzero(p->text, IPC_KEY_FILE_MAX + 1);
 	if (key == NULL)
-		(void)err_prefix(e, "privkey.pem");
+		(void)err_prefix(
+		    e, "%s", p->half_of_row ? "column key" : "privkey.pem");
 	return key;
 }
 

@@ -84,7 +84,7 @@ on_channel_offer(struct keeper *k, const union ipc_body *body, int fd)
 static void
 on_chain(struct keeper *k, const union ipc_body *body, int fd)
 {
-	if (keys_chain(&k->keys, body->pair_chain.pair, fd) != 0)
+	if (keys_chain(&k->keys, &body->pair_chain, fd) != 0)
 		stop_for("the monitor sent a message out of order");
 	fd_close(&fd);
 }

@@ -26,7 +26,8 @@ struct keys {
 	size_t n;
 	/* The chain whose key has not come yet; 0: none. */
 	uint32_t half;
-	int half_status; /* 0, or -1 with the reason in half_error */
+	bool half_of_row; /* of track_certificates, not of a directory */
+	int half_status;  /* 0, or -1 with the reason in half_error */
 	struct err half_error;
 	struct tls_certificate chain; /* borrows der */
 	uint8_t *text, *der;
@@ -38,7 +39,7 @@ void keys_close(struct keys *p);
 
 /* Reads the chain of a new pair. fd stays the caller's. What is wrong is said
  * when the key comes. -1: not now, or not this number. */
-int keys_chain(struct keys *p, uint32_t id, int fd);
+int keys_chain(struct keys *p, const struct ipc_pair_chain *chain, int fd);
 /* Reads the key of the pair whose chain came before. KEYS_TAKEN, KEYS_BAD
  * with the reason, or KEYS_ORDER. */
 enum keys_result { KEYS_TAKEN, KEYS_BAD, KEYS_ORDER };

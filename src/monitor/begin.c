@@ -44,8 +44,11 @@ spawn_web(struct child *c, struct err *e)
 	    .fds = fds,
 	    .n_fds = 3 + m->listeners.n_web};
 
-	for (size_t i = 0; i < m->listeners.n_web; i++)
+	c->n_listens = m->listeners.n_web;
+	for (size_t i = 0; i < m->listeners.n_web; i++) {
 		fds[3 + i] = m->listeners.list[i].fd;
+		c->listens[i] = m->listeners.list[i].at;
+	}
 	settings.index = c->index;
 	settings.k0 = m->shared_key[0];
 	settings.k1 = m->shared_key[1];

@@ -2,8 +2,8 @@
  * certificates.c - the directory of certificates and keys, watched
  *
  * Runs in the monitor, as root: what lies in the directory may belong to an
- * ACME user. So nothing but regular files is opened, of a limited size, and
- * what is in them is not looked at here.
+ * ACME user. So nothing but regular files is opened, of a limited size, none
+ * that he only links to, and what is in them is not looked at here.
  */
 #include "monitor/certificates.h"
 
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "ipc/message.h"
 
 static const struct {
@@ -58,14 +59,15 @@ copy_bytes(int from, int to, off_t size, struct err *e)
 static int
 copy_file(int dir, int which, int *copy, struct err *e)
 {
+	int place = path_open(dir, files[which].name, 0, e), from;
 	struct stat st;
-	int from;
 	int failed = -1;
 
 	*copy = -1;
-	if (fstatat(dir, files[which].name, &st, 0) != 0)
-		return err_errno(e, "%s", files[which].name);
-	from = fd_open_regular(dir, files[which].name);
+	if (place < 0)
+		return err_prefix(e, "%s", files[which].name);
+	from = fd_reopen_regular(place);
+	fd_close(&place);
 	if (from < 0 && errno == EINVAL)
 		return err_set(e, "%s is no file", files[which].name);
 	if (from < 0 || fstat(from, &st) != 0)
@@ -105,13 +107,21 @@ report(const struct certificate *c, int dir,
 
 /* --- what changed ------------------------------------------------------ */
 
+/* What somebody links to that is not his: its refusal is told, once. */
+static const struct file_mark forbidden = {.there = true};
+
 static struct file_mark
 mark_of(int dir, const char *name)
 {
+	struct err e = {0};
 	struct stat st;
+	int fd = path_open(dir, name, 0, &e);
+	bool there = fd >= 0 && fstat(fd, &st) == 0;
 
-	if (fstatat(dir, name, &st, 0) != 0)
-		return (struct file_mark){.there = false};
+	fd_close(&fd);
+	if (!there)
+		return e.code == EPERM ? forbidden
+				       : (struct file_mark){.there = false};
 	return (struct file_mark){.there = true,
 	    .device = st.st_dev,
 	    .inode = st.st_ino,
@@ -191,14 +201,15 @@ static void
 look_at(struct certificates *c, int parent, const char *name, bool at_once,
     const struct certificates_found *found)
 {
-	int dir = openat(parent, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct err e = {0};
+	int dir = path_open(parent, name, O_DIRECTORY, &e);
 	struct file_mark now[CERTIFICATE_FILES];
 	struct certificate *entry = NULL;
 
-	if (dir < 0)
+	if (dir < 0 && e.code != EPERM)
 		return;
 	for (int i = 0; i < CERTIFICATE_FILES; i++)
-		now[i] = mark_of(dir, files[i].name);
+		now[i] = dir < 0 ? forbidden : mark_of(dir, files[i].name);
 	if (now[CERTIFICATE_CHAIN].there || now[CERTIFICATE_KEY].there)
 		entry = entry_of(c, name, found);
 	if (entry != NULL) {
@@ -208,7 +219,10 @@ look_at(struct certificates *c, int parent, const char *name, bool at_once,
 		memcpy(entry->seen, now, sizeof(now));
 		if (settled && !same_marks(entry->tried, now)) {
 			memcpy(entry->tried, now, sizeof(now));
-			report(entry, dir, found);
+			if (dir < 0)
+				found->unreadable(found->owner, name, &e);
+			else
+				report(entry, dir, found);
 		}
 	}
 	fd_close(&dir);
@@ -238,16 +252,37 @@ forget_absent(struct certificates *c, bool at_once,
 	c->n = kept;
 }
 
+DIR *
+certificates_open_directory(const char *directory, struct err *e)
+{
+	int place = path_open(AT_FDCWD, directory, O_DIRECTORY, e), fd;
+	DIR *dir = NULL;
+
+	if (place < 0) {
+		(void)err_prefix(e, "%s", directory);
+		return NULL;
+	}
+	fd = openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd_close(&place);
+	if (fd >= 0)
+		dir = fdopendir(fd);
+	if (dir == NULL) {
+		(void)err_errno(e, "%s", directory);
+		fd_close(&fd);
+	}
+	return dir;
+}
+
 int
 certificates_look(struct certificates *c, const char *directory, bool at_once,
     const struct certificates_found *found, struct err *e)
 {
-	DIR *dir = opendir(directory);
+	DIR *dir = certificates_open_directory(directory, e);
 	struct dirent *entry;
 	int n = 0;
 
 	if (dir == NULL)
-		return err_errno(e, "%s", directory);
+		return -1;
 	if (c->list == NULL)
 		c->list = calloc(CERTIFICATES_MAX, sizeof(c->list[0]));
 	if (c->list == NULL) {

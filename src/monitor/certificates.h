@@ -2,7 +2,8 @@
  * certificates.h - the directory of certificates and keys, watched
  *
  * [https] certificates has a directory for each pair: <name>/fullchain.pem and
- * <name>/privkey.pem, as certbot's live directory has; links are followed.
+ * <name>/privkey.pem, as certbot's live directory has. Links are followed, but
+ * of others than root only to what is theirs: see base/path.h.
  *
  * Security: the monitor opens these files and copies them inside the kernel,
  * into sealed memory files. It never reads a byte of them, nor maps one.
@@ -10,6 +11,7 @@
 #ifndef MONITOR_CERTIFICATES_H
 #define MONITOR_CERTIFICATES_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -60,6 +62,10 @@ struct certificates_found {
 	/* More than CERTIFICATES_MAX; said once. */
 	void (*too_many)(void *owner);
 };
+
+/* The directory, whose own place may be the ACME user's, too. NULL: see e.
+ * Owner: the caller. */
+DIR *certificates_open_directory(const char *directory, struct err *e);
 
 /*
  * Looks at all names. A change is reported once it looks the same twice in a

@@ -244,11 +244,24 @@ child_start(struct child *c)
 
 /* --- end --------------------------------------------------------------- */
 
+/* Those of its listeners that the monitor does not have any more. */
+static uint64_t
+listens_alone(const struct child *c)
+{
+	uint64_t alone = 0;
+
+	for (size_t i = 0; i < c->n_listens; i++)
+		if (!listeners_have(&c->monitor->listeners, &c->listens[i]))
+			alone |= UINT64_C(1) << i;
+	return alone;
+}
+
 void
 child_stop(struct child *c, uint64_t grace_ms)
 {
 	/* The rest is for its end: what it cannot finish it says itself. */
-	struct ipc_stop body = {(uint32_t)(grace_ms - grace_ms / 8)};
+	struct ipc_stop body = {
+	    (uint32_t)(grace_ms - grace_ms / 8), listens_alone(c)};
 	uint64_t until = clock_mono_ms() + grace_ms;
 	/* A worker of before a reload had as long as its visitors may take. */
 	bool hurry = c->state == CHILD_STOPPING && c->kill_at_ms > until;

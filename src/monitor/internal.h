@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "monitor/handover.h"
 #include "monitor/listen.h"
+#include "monitor/fdstore.h"
 #include "monitor/notify.h"
 #include "monitor/pairs.h"
 #include "monitor/settings.h"
@@ -39,6 +40,9 @@ struct child {
 	uint16_t index;
 	unsigned int generation; /* of web and admin; counts reloads */
 	bool https; /* a web worker that was started with ports of HTTPS */
+	/* Of a web worker: what it listens on. */
+	struct endpoint listens[CONFIG_LISTEN_MAX];
+	size_t n_listens;
 	pid_t pid;
 	uint64_t instance; /* this one process */
 	uint32_t starts;
@@ -73,6 +77,7 @@ struct monitor {
 	struct loop_watch unnamed[CONFIG_LISTEN_MAX]; /* listeners.unnamed */
 	size_t n_unnamed;
 	struct notify notify;
+	struct fdstore fdstore; /* listeners that systemd keeps */
 	bool root;
 	int self_fd, spool_fd, socket_fd, empty_fd;
 	int challenges_fd; /* [https] acme_challenges; -1: none */

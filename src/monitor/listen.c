@@ -17,9 +17,12 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/number.h"
-#include "monitor/address.h"
+#include "monitor/binder.h"
+#include "monitor/fdstore.h"
 #include "monitor/holder.h"
+#include "monitor/listen_explain.h"
 
 /* The queue of connections that no worker has taken yet; the kernel cuts it
  * to net.core.somaxconn. */
@@ -44,12 +47,33 @@ listeners_clear(struct listeners *l)
 	l->n = l->n_web = l->n_https = l->n_unnamed = 0;
 }
 
+bool
+listeners_have(const struct listeners *l, const struct endpoint *at)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (endpoint_equal(&l->list[i].at, at))
+			return true;
+	return false;
+}
+
 static int
 read_number_variable(const char *name, uint64_t most, uint64_t *value)
 {
 	const char *text = getenv(name);
 
 	return text == NULL ? -1 : number_parse(span_of(text), 0, most, value);
+}
+
+/* systemd's [::]:80 takes IPv4 too, unless its unit says otherwise. */
+static bool
+is_dual(int fd, const struct endpoint *at)
+{
+	int only = 1;
+	socklen_t len = sizeof(only);
+
+	return !addr_is_v4(&at->addr) &&
+	       getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 &&
+	       only == 0;
 }
 
 static int
@@ -73,9 +97,24 @@ inherit_one(int fd, struct listener *out, struct err *e)
 		    fd);
 	out->fd = fd;
 	out->inherited = true;
+	out->dual = is_dual(fd, &out->at);
 	if (fd_set_cloexec(fd, 1) != 0 || fd_set_nonblock(fd) != 0)
 		return err_errno(e, "descriptor %d of LISTEN_FDS", fd);
 	return 0;
+}
+
+/* Those that we gave systemd to keep are our own again. LISTEN_FDNAMES has
+ * their names, in the order of the descriptors, between colons. */
+static void
+mark_stored(struct listeners *l)
+{
+	const char *name = getenv("LISTEN_FDNAMES");
+
+	for (size_t i = 0; name != NULL && i < l->n; i++) {
+		l->list[i].inherited = !fdstore_is_name(name);
+		name = strchr(name, ':');
+		name = name == NULL ? NULL : name + 1;
+	}
 }
 
 int
@@ -87,9 +126,6 @@ listeners_inherit(struct listeners *l, struct err *e)
 	    pid != (uint64_t)getpid() ||
 	    read_number_variable("LISTEN_FDS", INT32_MAX, &n) != 0)
 		return 0;
-	(void)unsetenv("LISTEN_PID");
-	(void)unsetenv("LISTEN_FDS");
-	(void)unsetenv("LISTEN_FDNAMES");
 	if (n > CONFIG_LISTEN_MAX)
 		return err_set(e, "LISTEN_FDS is %d; at most %d are possible",
 		    (int)n, CONFIG_LISTEN_MAX);
@@ -98,140 +134,85 @@ listeners_inherit(struct listeners *l, struct err *e)
 			return -1;
 		l->n++;
 	}
+	mark_stored(l);
+	(void)unsetenv("LISTEN_PID");
+	(void)unsetenv("LISTEN_FDS");
+	(void)unsetenv("LISTEN_FDNAMES");
 	return 0;
 }
 
-static int
-explain_taken(const struct endpoint *at, const char *section, const char *shown,
-    struct err *e)
+int
+listener_socket(const struct endpoint *at, bool share, int *result)
 {
-	char held_at[ENDPOINT_TEXT_SIZE];
-	struct holder h;
-
-	if (holder_find(at, &h) != 0)
-		return err_set(e,
-		    "%s: the port is taken, but no listening socket is in "
-		    "sight; `ss -tan` shows connections that still use it",
-		    shown);
-	endpoint_format(&h.at, held_at);
-	if (h.pid != 0 && addr_is_any(&h.at.addr) && !addr_is_any(&at->addr))
-		return err_set(e,
-		    "%s: the port is taken: %s (pid %d) listens on %s, which "
-		    "is this port of every address; give each of its "
-		    "listeners one address (nginx: `listen ADDRESS:%u`) and "
-		    "restart it, a reload is not enough",
-		    shown, h.name, (int)h.pid, held_at, (unsigned int)at->port);
-	if (h.pid == 0)
-		return err_set(e,
-		    "%s: the port is taken: another process listens on %s; "
-		    "`postal-tracker check` as root names it",
-		    shown, held_at);
-	return err_set(e,
-	    "%s: the port is taken: %s (pid %d) listens on %s; stop it, make "
-	    "it listen on its own address only, or choose another [%s] "
-	    "listen",
-	    shown, h.name, (int)h.pid, held_at, section);
-}
-
-/* Without IPv6 there is still IPv4; under RestrictAddressFamilies= neither. */
-static int
-explain_no_family(const char *shown, const char *section, struct err *e)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(at, &sa);
+	int on = 1;
+	int fd = socket(sa.ss_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 
 	if (fd < 0)
-		return err_set(e,
-		    "%s: the service may not open ports itself, and systemd "
-		    "passes none for this: `systemctl status "
-		    "postal-tracker.socket`; to add it `systemctl edit "
-		    "postal-tracker.socket`, [Socket] ListenStream=%s",
-		    shown, shown);
-	fd_close(&fd);
-	return err_set(e,
-	    "%s: this machine has no IPv6; take the address out of [%s] "
-	    "listen",
-	    shown, section);
-}
-
-static int
-explain_missing(const struct endpoint *at, const char *shown, struct err *e)
-{
-	switch (address_find_v6(&at->addr)) {
-	case ADDRESS_TENTATIVE:
-		return err_set(e,
-		    "%s: this address is tentative: the kernel still asks "
-		    "whether another machine has it; start after "
-		    "network-online.target, and look at the link with "
-		    "`ip -6 addr show tentative`",
-		    shown);
-	case ADDRESS_DUPLICATE:
-		return err_set(e,
-		    "%s: another machine of this network has this address "
-		    "(dadfailed); take it away there, or listen on another "
-		    "one",
-		    shown);
-	default:
-		return err_set(e,
-		    "%s: this address is not on this machine; `ip addr` lists "
-		    "those that are",
-		    shown);
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
+			  sizeof(on)) != 0) ||
+	    (sa.ss_family == AF_INET6 &&
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) !=
+		    0) ||
+	    bind(fd, (const struct sockaddr *)&sa, len) != 0) {
+		fd_close(&fd);
+		return -1;
 	}
-}
-
-static int
-explain(const struct endpoint *at, const char *section, const char *shown,
-    struct err *e)
-{
-	switch (errno) {
-	case EADDRINUSE:
-		(void)explain_taken(at, section, shown, e);
-		e->code = EADDRINUSE;
-		return -1;
-	case EACCES:
-		(void)err_set(e,
-		    "%s: ports below 1024 need root, the packaged unit's "
-		    "CAP_NET_BIND_SERVICE, or systemd socket activation; never "
-		    "setcap on the file: an upgrade would unbind the port",
-		    shown);
-		e->code = EACCES;
-		return -1;
-	case EADDRNOTAVAIL:
-		(void)explain_missing(at, shown, e);
-		e->code = EADDRNOTAVAIL;
-		return -1;
-	case EAFNOSUPPORT:
-		(void)explain_no_family(shown, section, e);
-		e->code = EAFNOSUPPORT;
-		return -1;
-	default:
-		return err_errno(e, "%s: cannot listen", shown);
-	}
+	*result = fd;
+	return 0;
 }
 
 int
 listener_bind(
     const struct endpoint *at, const char *section, int *fd, struct err *e)
 {
-	char shown[ENDPOINT_TEXT_SIZE];
-	struct sockaddr_storage sa;
-	socklen_t len = endpoint_to_sockaddr(at, &sa);
-	int on = 1;
+	*fd = -1;
+	if (listener_socket(at, false, fd) != 0)
+		return listener_explain(at, section, errno, e);
+	return 0;
+}
 
-	endpoint_format(at, shown);
-	*fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    IPPROTO_TCP);
-	if (*fd < 0)
-		return explain(at, section, shown, e);
-	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    (sa.ss_family == AF_INET6 &&
-		setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) !=
-		    0) ||
-	    bind(*fd, (const struct sockaddr *)&sa, len) != 0) {
-		(void)explain(at, section, shown, e);
-		fd_close(fd);
+/* Under RestrictAddressFamilies= neither family is to be had. */
+static bool
+may_open_sockets(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool may = fd >= 0;
+
+	fd_close(&fd);
+	return may;
+}
+
+/* Of the opening of all sockets that one configuration names. */
+struct opening {
+	struct listeners *have;
+	struct binder *binder;
+	struct listeners *next;
+};
+
+static int
+bind_or_ask(const struct opening *o, const struct endpoint *at,
+    const char *section, bool share, int *fd, struct err *e)
+{
+	int cause;
+
+	if (listener_socket(at, share, fd) == 0)
+		return 0;
+	cause = errno;
+	if (cause != EAFNOSUPPORT || may_open_sockets())
+		return listener_explain(at, section, cause, e);
+	switch (binder_open_port(o->binder, at, share, fd, &cause, e)) {
+	case BINDER_OPENED:
+		return 0;
+	case BINDER_REFUSED:
+		return listener_explain_binder(at, section, cause, e);
+	default:
 		return -1;
 	}
-	return 0;
 }
 
 /* Whether a tracker of ours holds the port, which may be ending right now. */
@@ -248,39 +229,36 @@ held_by_tracker(const struct endpoint *at)
 }
 
 static int
-open_one(const struct endpoint *at, const char *section, struct listener *out,
-    struct err *e)
+open_one(const struct opening *o, const struct endpoint *at,
+    const char *section, bool share, struct listener *out, struct err *e)
 {
 	uint64_t until = clock_mono_ms() + ENDING_WAIT_MS;
-	char shown[ENDPOINT_TEXT_SIZE];
 
-	while (listener_bind(at, section, &out->fd, e) != 0) {
+	while (bind_or_ask(o, at, section, share, &out->fd, e) != 0) {
 		if (e->code != EADDRINUSE || clock_mono_ms() >= until ||
 		    !held_by_tracker(at))
 			return -1;
 		(void)usleep(20000);
 	}
 	if (listen(out->fd, BACKLOG) != 0) {
-		endpoint_format(at, shown);
-		(void)explain(at, section, shown, e);
+		(void)listener_explain(at, section, errno, e);
 		fd_close(&out->fd);
 		return -1;
 	}
 	out->at = *at;
-	out->inherited = false;
+	out->inherited = out->dual = false;
 	return 0;
 }
 
-/* Whether an open socket does what the wanted endpoint asks for; systemd's
- * [::]:80 takes IPv4 too. */
+/* Whether an open socket does what the wanted endpoint asks for. */
 static bool
 fits(const struct listener *have, const struct endpoint *wanted)
 {
 	if (have->fd < 0 || have->at.port != wanted->port)
 		return false;
 	return addr_equal(&have->at.addr, &wanted->addr) ||
-	       (have->inherited && addr_is_any(&have->at.addr) &&
-		   !addr_is_v4(&have->at.addr) && addr_is_any(&wanted->addr));
+	       (have->dual && addr_is_any(&have->at.addr) &&
+		   addr_is_any(&wanted->addr));
 }
 
 static const struct listener *
@@ -368,23 +346,72 @@ refuse_too_many(const struct wanted wanted[WANTED_LISTS], struct err *e)
 	return 0;
 }
 
+/*
+ * 0.0.0.0:80 keeps 192.0.2.2:80 from being bound, also when the same process
+ * wants both and the first only until the second serves. With SO_REUSEPORT on
+ * both for that moment, and of one user, the kernel lets them be, and new
+ * visitors go to the one that fits better. (The kernel remembers it of a port:
+ * later sockets of this user that ask for SO_REUSEPORT may have it too.)
+ * Whether there was such a one.
+ */
+static bool
+lend_port(const struct listeners *have, uint16_t port, int on)
+{
+	bool lent = false;
+
+	for (size_t i = 0; i < have->n; i++)
+		if (have->list[i].at.port == port &&
+		    setsockopt(have->list[i].fd, SOL_SOCKET, SO_REUSEPORT, &on,
+			sizeof(on)) == 0)
+			lent = true;
+	return lent;
+}
+
+static int
+open_new(const struct opening *o, const struct endpoint *at,
+    const char *section, struct listener *out, struct err *e)
+{
+	bool share =
+	    lend_port(o->have, at->port, 1) || lend_port(o->next, at->port, 1);
+	int failed = open_one(o, at, section, share, out, e), off = 0;
+
+	(void)lend_port(o->have, at->port, 0);
+	(void)lend_port(o->next, at->port, 0);
+	if (failed == 0 && share)
+		(void)setsockopt(
+		    out->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	return failed;
+}
+
+/* A machine without IPv6 has a default that works; who names nothing else
+ * wants to be told. */
+static bool
+may_do_without(const struct wanted *w, const struct endpoint *at, int cause)
+{
+	return cause == EAFNOSUPPORT && addr_is_any(&at->addr) &&
+	       !addr_is_v4(&at->addr) && w->at->n > 1;
+}
+
 /* One of `have`, or a new one, added to next. */
 static int
-take_or_open(struct listeners *have, const struct endpoint *at,
-    const char *section, struct listeners *next, struct err *e)
+take_or_open(const struct opening *o, const struct wanted *w,
+    const struct endpoint *at, struct err *e)
 {
-	const struct listener *old = find_fitting(have, at);
-	struct listener *out = &next->list[next->n];
+	const struct listener *old = find_fitting(o->have, at);
+	struct listener *out = &o->next->list[o->next->n];
 
-	if (find_fitting(next, at) != NULL)
+	if (find_fitting(o->next, at) != NULL)
 		return 0;
 	if (old != NULL) {
 		if (keep(old, out, e) != 0)
 			return -1;
-	} else if (open_one(at, section, out, e) != 0) {
-		return -1;
+	} else if (open_new(o, at, w->section, out, e) != 0) {
+		if (!may_do_without(w, at, e->code))
+			return -1;
+		log_warn("listen left out: %s", e->text);
+		return 0;
 	}
-	next->n++;
+	o->next->n++;
 	return 0;
 }
 
@@ -398,6 +425,9 @@ listeners_open(struct listeners *have, const struct config *c,
 {
 	struct wanted wanted[WANTED_LISTS];
 	size_t ends[WANTED_LISTS] = {0};
+	struct binder binder = {.path = c->sandbox.binder, .channel.fd = -1};
+	const struct opening o = {have, &binder, next};
+	int failed = -1;
 
 	listeners_init(next);
 	wanted_of(c, wanted);
@@ -405,8 +435,8 @@ listeners_open(struct listeners *have, const struct config *c,
 		return -1;
 	for (size_t i = 0; i < WANTED_LISTS; i++) {
 		for (size_t j = 0; j < wanted[i].at->n; j++)
-			if (take_or_open(have, &wanted[i].at->list[j],
-				wanted[i].section, next, e) != 0)
+			if (take_or_open(
+				&o, &wanted[i], &wanted[i].at->list[j], e) != 0)
 				goto out;
 		ends[i] = next->n;
 	}
@@ -415,9 +445,9 @@ listeners_open(struct listeners *have, const struct config *c,
 	if (keep_unnamed(have->list, have->n, wanted, next, e) != 0 ||
 	    keep_unnamed(have->unnamed, have->n_unnamed, wanted, next, e) != 0)
 		goto out;
-	listeners_clear(have);
-	return 0;
+	failed = 0;
 out:
-	listeners_clear(next);
-	return -1;
+	binder_close(&binder);
+	listeners_clear(failed == 0 ? have : next);
+	return failed;
 }

@@ -11,7 +11,8 @@
 struct listener {
 	int fd;
 	struct endpoint at;
-	bool inherited; /* from systemd */
+	bool inherited; /* of a .socket unit of systemd */
+	bool dual;	/* [::] that takes IPv4 too */
 };
 
 /* The monitor owns the descriptors; workers get duplicates. */
@@ -28,11 +29,22 @@ struct listeners {
 void listeners_init(struct listeners *l);
 void listeners_clear(struct listeners *l);
 
+/* Whether one of them has exactly this address. */
+bool listeners_have(const struct listeners *l, const struct endpoint *at);
+
 /*
- * Takes the sockets that systemd passed (LISTEN_FDS, LISTEN_PID) and removes
- * the two variables. Has to run before anything else opens descriptors.
+ * Takes the sockets that systemd passed (LISTEN_FDS and its kin) and removes
+ * the variables. Those that an earlier monitor had it keep (fdstore.h) are as
+ * if we had opened them. Has to run before anything else opens descriptors.
  */
 int listeners_inherit(struct listeners *l, struct err *e);
+
+/*
+ * A socket with this address, which does not listen yet; -1 with errno. share:
+ * another one of this user that has this port at another address lets it be,
+ * if it has SO_REUSEPORT at this moment. Owner: the caller.
+ */
+int listener_socket(const struct endpoint *at, bool share, int *result);
 
 /*
  * Binds one socket without listening, as `check` does; explains a failure:
@@ -48,7 +60,9 @@ int listener_bind(
  * and [admin] listen: one of `have` where it fits, else a new one; `have` is
  * then empty. A socket of systemd that nothing names is kept aside. On failure
  * `have` is as before and `next` empty. Waits up to 2 s for a port that an
- * ending tracker holds.
+ * ending tracker holds. Asks [sandbox] binder where this process
+ * may not open sockets. [::] is left out, with a line of the log, on a machine
+ * without IPv6 when something else is named beside it.
  */
 int listeners_open(struct listeners *have, const struct config *c,
     struct listeners *next, struct err *e);

@@ -415,6 +415,7 @@ open_listeners(struct monitor *m, struct err *e)
 		return err_set(e, "neither [http] listen nor [https] listen "
 				  "names an address");
 	unnamed_watch(m);
+	fdstore_update(&m->fdstore, &m->notify, &m->listeners);
 	return 0;
 }
 
@@ -509,6 +510,7 @@ monitor_run(const char *path)
 		free(m);
 		return EX_CONFIG;
 	}
+	fdstore_take(&m->fdstore, &m->listeners);
 	notify_open(&m->notify);
 	if (monitor_load_config(path, &m->config) != 0) {
 		log_err("not started: the configuration has errors");

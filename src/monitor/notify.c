@@ -73,9 +73,32 @@ notify_close(struct notify *n)
 }
 
 void
+notify_send_fd(const struct notify *n, const char *state, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
+	struct iovec part = {(void *)(uintptr_t)state, strlen(state)};
+	struct msghdr mh = {.msg_iov = &part, .msg_iovlen = 1};
+	struct cmsghdr *cm;
+
+	if (n->fd < 0)
+		return;
+	if (fd >= 0) {
+		mh.msg_control = control.bytes;
+		mh.msg_controllen = sizeof(control.bytes);
+		cm = CMSG_FIRSTHDR(&mh);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+	}
+	(void)sendmsg(n->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void
 notify_send(const struct notify *n, const char *state)
 {
-	if (n->fd >= 0)
-		(void)send(
-		    n->fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT);
+	notify_send_fd(n, state, -1);
 }

@@ -16,5 +16,7 @@ void notify_open(struct notify *n);
 void notify_close(struct notify *n);
 /* "READY=1\nSTATUS=..."; a failure is ignored, as sd_notify's manual says. */
 void notify_send(const struct notify *n, const char *state);
+/* The same with a descriptor, "FDSTORE=1\nFDNAME=..."; -1: with none. */
+void notify_send_fd(const struct notify *n, const char *state, int fd);
 
 #endif

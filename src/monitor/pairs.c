@@ -276,7 +276,7 @@ feed_keeper(struct child *c)
 		return;
 	pair = next_for_keeper(&m->pairs, c->pairs.sent);
 	if (pair != NULL) {
-		struct ipc_pair_chain chain = {pair->id, plain_name(pair)};
+		struct ipc_pair_chain chain = {pair->id, span_of(pair->name)};
 		struct ipc_pair_key key = {pair->id};
 
 		if (!pairs_has_room(c))

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/message.h"
 #include "monitor/certificates.h"
 
 enum pair_state {
@@ -108,7 +109,7 @@ void pairs_clear(struct pairs *p);
 /* handover.c: pairs of Postal's table. Their names begin with what no name of
  * a directory holds; so both may have a pair for the same domain, and the web
  * workers choose. */
-#define PAIRS_OF_ROWS "track_certificates/" /* IPC_ROW_NAME_MAX fits behind */
+#define PAIRS_OF_ROWS IPC_NAME_OF_ROWS
 /* A new pair, for the keepers. Takes both descriptors. */
 void pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd);
 /* It is gone from where it came from. */

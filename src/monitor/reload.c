@@ -259,6 +259,7 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	m->users.forwarder = users.forwarder;
 	m->listeners = next;
 	unnamed_watch(m);
+	fdstore_update(&m->fdstore, &m->notify, &m->listeners);
 	log_set_level(settings_log_level(&m->config));
 	settings = settings_for_store(&m->config, &m->users);
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/span.h"
+
 static int
 set_limits(const struct role_jail *jail, struct err *e)
 {
@@ -41,6 +43,8 @@ change_user(const struct role_jail *jail, struct err *e)
 	if (jail->root && (sandbox_drop_bounding(e) != 0 ||
 			      sandbox_set_ids(jail->uid, jail->gid, e) != 0))
 		return -1;
+	if (!jail->root && jail->capabilities != 0)
+		return sandbox_keep_capabilities(jail->capabilities, e);
 	if (sandbox_drop_capabilities(e) != 0)
 		return -1;
 	return jail->root ? sandbox_no_way_back(e) : 0;
@@ -62,4 +66,28 @@ role_enter_jail(const struct role_jail *jail, struct err *e)
 		0)
 		return -1;
 	return confined;
+}
+
+_Noreturn void
+role_refused_call(const char *policy, int call)
+{
+	char digits[12], line[160];
+	char *digit = digits + sizeof(digits) - 1;
+	unsigned int left = (unsigned int)call;
+	struct writer w = writer_of(line, sizeof(line));
+
+	*digit = '\0';
+	do
+		*--digit = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	writer_text(&w, "<3>");
+	writer_text(&w, policy);
+	writer_text(&w, ": died call=");
+	writer_text(&w, digit);
+	writer_text(&w, ": a system call that policy/");
+	writer_text(&w, policy);
+	writer_text(&w, ".policy does not allow\n");
+	if (write(STDERR_FILENO, line, w.len) < 0)
+		_exit(ROLE_EXIT_REFUSED_CALL + 1);
+	_exit(ROLE_EXIT_REFUSED_CALL);
 }

@@ -30,6 +30,9 @@ struct role_jail {
 	/* What stays readable of it; NULL: not confined by Landlock. */
 	const struct sandbox_files *files;
 	pid_t parent; /* dies with it; 0: with nobody */
+	/* Bits 1 << CAP_x that are kept of what it was started with; only
+	 * without root. */
+	uint64_t capabilities;
 	uint64_t descriptors;
 	uint64_t file_size; /* 0: may not write files */
 };
@@ -43,6 +46,10 @@ struct role_jail {
  * SANDBOX_UNAVAILABLE: all but Landlock, which this kernel does not have.
  */
 int role_enter_jail(const struct role_jail *jail, struct err *e);
+
+/* For `refused` of a process that no monitor listens to: one line of the log,
+ * "<3>NAME: died call=...", and the end. Safe in a signal handler. */
+_Noreturn void role_refused_call(const char *policy, int call);
 
 /* As a shell reports a process that SIGSYS ended. */
 #define ROLE_EXIT_REFUSED_CALL (128 + 31)

@@ -1,5 +1,5 @@
 /*
- * role.c - how every role begins: the one order of self-restriction
+ * role.c - how every role begins: what the monitor says of it, its jail, ready
  *
  * Runs in each process that the monitor starts, before it has read a byte
  * from anyone but the monitor.

@@ -1,5 +1,5 @@
 /*
- * role.h - how every role begins: the one order of self-restriction
+ * role.h - how every role begins: what the monitor says of it, its jail, ready
  *
  * A role is started by the monitor with exec of the same binary and an empty
  * environment. Descriptor 3 is its channel to the monitor, those from 4 on

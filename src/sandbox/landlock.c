@@ -154,8 +154,8 @@ sandbox_confine_files(const struct sandbox_files *files, struct err *e)
 	if (version == 0)
 		return SANDBOX_UNAVAILABLE;
 	if (version >= 4)
-		wanted.ports =
-		    NET_BIND | (files->n_ports > 0 ? NET_CONNECT : 0);
+		wanted.ports = (files->binds ? 0 : NET_BIND) |
+			       (files->n_ports > 0 ? NET_CONNECT : 0);
 	if (version >= 6)
 		wanted.scoped = SCOPE_SIGNAL;
 	ruleset = (int)syscall(

@@ -69,6 +69,7 @@ struct sandbox_files {
 	/* TCP ports that may be connected to; n_ports 0: not restricted. */
 	const uint16_t *ports;
 	size_t n_ports;
+	bool binds; /* TCP ports may be bound */
 	const struct sandbox_hierarchy *hierarchies;
 	size_t n_hierarchies;
 };
@@ -80,8 +81,8 @@ struct sandbox_files {
  * For good, and for every process that this one starts: files below the
  * paths and hierarchies can be read, those of a writable hierarchy written,
  * and nothing else in the file system can be opened, listed, written, made,
- * removed or executed, whatever descriptors are open; no TCP port can be bound, only
- * the given ones connected to, and no process outside be signalled (as far as
+ * removed or executed, whatever descriptors are open; no TCP port can be bound
+ * (but with `binds`), only the given ones connected to, and no process outside be signalled (as far as
  * the kernel's Landlock goes: files from 5.13 on, ports from 6.7, signals
  * from 6.12). Not governed: stat, and connecting to the path of a Unix
  * socket. Mapping a readable file as code is not "execute" here; that is for

@@ -49,7 +49,7 @@ static void
 on_status_get(struct admin *a, const union ipc_body *body)
 {
 	(void)body;
-	if (tool_send_status(a->store, &a->channel) != IPC_OK)
+	if (status_send(a->store, &a->channel) != IPC_OK)
 		end(a);
 }
 

@@ -237,6 +237,12 @@ database_column(sqlite3_stmt *s, int i)
 	return (struct span){p, (size_t)sqlite3_column_bytes(s, i)};
 }
 
+uint64_t
+database_column_u64(sqlite3_stmt *s, int i)
+{
+	return (uint64_t)sqlite3_column_int64(s, i);
+}
+
 static int
 rename_if_there(const char *from, const char *to)
 {

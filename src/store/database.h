@@ -60,6 +60,7 @@ enum database_result database_failure(
 int database_bind_text(sqlite3_stmt *s, int i, struct span text);
 int database_bind_blob(sqlite3_stmt *s, int i, struct span bytes);
 struct span database_column(sqlite3_stmt *s, int i);
+uint64_t database_column_u64(sqlite3_stmt *s, int i);
 
 /*
  * Moves name and its -wal to name.<why>-<UTC time>; the new name is put into

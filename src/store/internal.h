@@ -395,9 +395,11 @@ void selftest_settled(struct store *s, const struct ipc_settle *settle);
 int tools_open(struct store *s, int fd, struct err *e);
 /* A channel whose peer is a tool: from store.sock or from the monitor. */
 void tool_add(struct store *s, int fd, uid_t uid, pid_t pid);
-/* All that is known of this daemon, as STATUS; to admin without the reasons of
- * what is set aside. */
-enum ipc_result tool_send_status(struct store *s, const struct ipc_channel *to);
+
+/* status.c */
+
+/* To admin without the reasons of what is set aside. */
+enum ipc_result status_send(struct store *s, const struct ipc_channel *to);
 
 /* admin.c */
 

@@ -147,10 +147,10 @@ read_meta(struct links_db *l, struct err *e)
 
 	if (sqlite3_prepare_v2(l->db.handle, sql, -1, &s, NULL) == SQLITE_OK &&
 	    sqlite3_step(s) == SQLITE_ROW)
-		l->now = (struct links_meta){
-		    .n_links = (uint64_t)sqlite3_column_int64(s, 0),
-		    .n_domains = (uint64_t)sqlite3_column_int64(s, 1),
-		    .servers_known = sqlite3_column_int(s, 2) != 0};
+		l->now =
+		    (struct links_meta){.n_links = database_column_u64(s, 0),
+			.n_domains = database_column_u64(s, 1),
+			.servers_known = sqlite3_column_int(s, 2) != 0};
 	else
 		r = database_failure(&l->db, "read links", e);
 	(void)sqlite3_finalize(s);
@@ -210,9 +210,8 @@ links_find_row(struct links_db *l, uint32_t server_id, struct span token,
 		got = sqlite3_step(s);
 	}
 	if (got == SQLITE_ROW) {
-		*row = (struct links_row){
-		    .id = (uint64_t)sqlite3_column_int64(s, 0),
-		    .message_id = (uint64_t)sqlite3_column_int64(s, 1),
+		*row = (struct links_row){.id = database_column_u64(s, 0),
+		    .message_id = database_column_u64(s, 1),
 		    .has_message = sqlite3_column_type(s, 1) != SQLITE_NULL,
 		    .exact = exact,
 		    .url = database_column(s, 2)};

@@ -112,7 +112,7 @@ insert_link(struct links_db *l, uint32_t server_id, struct span token,
 	(void)database_bind_text(s, 2, token);
 	(void)database_bind_blob(s, 3, url);
 	if (sqlite3_step(s) == SQLITE_ROW)
-		*id = (uint64_t)sqlite3_column_int64(s, 0);
+		*id = database_column_u64(s, 0);
 	else
 		r = database_failure(&l->db, "add a link", e);
 	/* To the end: only then the row is there. */

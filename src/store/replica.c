@@ -142,8 +142,8 @@ replica_each_progress(struct links_db *l,
 	while ((got = sqlite3_step(s)) == SQLITE_ROW) {
 		struct ipc_replica_row row = {
 		    .server_id = (uint32_t)sqlite3_column_int64(s, 0),
-		    .low = (uint64_t)sqlite3_column_int64(s, 1),
-		    .high = (uint64_t)sqlite3_column_int64(s, 2),
+		    .low = database_column_u64(s, 1),
+		    .high = database_column_u64(s, 2),
 		    .complete = sqlite3_column_int(s, 3) != 0};
 
 		visit(owner, &row);
@@ -296,7 +296,7 @@ read_place(sqlite3_stmt *s, struct replica_place *p)
 	struct span token = database_column(s, 1);
 
 	p->server_id = (uint32_t)sqlite3_column_int64(s, 0);
-	p->link_id = (uint64_t)sqlite3_column_int64(s, 2);
+	p->link_id = database_column_u64(s, 2);
 	p->len =
 	    (uint8_t)(token.len > IPC_TOKEN_MAX ? IPC_TOKEN_MAX : token.len);
 	if (p->len > 0)

@@ -110,6 +110,8 @@ enum database_result spool_put(
 /* Everything is on stable storage when it is OK. */
 enum database_result spool_commit(struct spool *s, struct err *e);
 void spool_rollback(struct spool *s);
+/* --- spool_state.c: node, counters, workers ----------------------------- */
+
 /*
  * Makes the next commit save the counters, when batches came since (a spool
  * that is opened counts those one by one) or `anyway`.
@@ -128,6 +130,23 @@ void spool_count_lost(struct spool *s, uint64_t n);
 void spool_count_worker(
     struct spool *s, uint64_t instance, uint64_t lost, uint64_t late);
 bool spool_has_unsaved_counts(const struct spool *s);
+
+/* A new node: what the ledger says of the old one is of another time. */
+enum database_result spool_new_node(struct spool *s, struct err *e);
+
+/* For spool.c, in this order: */
+
+/* Reads the row, or makes it, and counts the batches that came since. */
+enum database_result spool_load_state(
+    struct spool *s, enum ipc_mode mode, struct err *e);
+/* Counts what a batch changes beside its row. */
+void spool_count_batch(
+    struct spool *s, uint64_t n_events, uint64_t instance, uint64_t number);
+/* Inside a transaction: writes the row if it has to go with the commit. */
+enum database_result spool_put_state(struct spool *s, struct err *e);
+/* What became of the transaction. */
+void spool_state_committed(struct spool *s);
+void spool_state_rolled_back(struct spool *s);
 
 /* --- spool_read.c ------------------------------------------------------- */
 
@@ -187,8 +206,5 @@ struct spool_aside_sum {
 enum database_result spool_aside_sums(struct spool *s,
     void (*visit)(void *owner, const struct spool_aside_sum *sum), void *owner,
     struct err *e);
-
-/* A new node: what the ledger says of the old one is of another time. */
-enum database_result spool_new_node(struct spool *s, struct err *e);
 
 #endif

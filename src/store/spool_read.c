@@ -81,10 +81,9 @@ spool_page(struct spool *s, uint64_t after, unsigned int most,
 	    stmt, 1, after >= INT64_MAX ? INT64_MAX : (int64_t)after + 1);
 	while (walked == WALKED_ON && v.left > 0 &&
 	       (got = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct batch b = {(uint64_t)sqlite3_column_int64(stmt, 0),
-		    (uint64_t)sqlite3_column_int64(stmt, 1),
-		    database_column(stmt, 2), database_column(stmt, 3),
-		    database_column(stmt, 4)};
+		struct batch b = {database_column_u64(stmt, 0),
+		    database_column_u64(stmt, 1), database_column(stmt, 2),
+		    database_column(stmt, 3), database_column(stmt, 4)};
 
 		walked = walk(&b, &v);
 	}

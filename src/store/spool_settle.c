@@ -12,12 +12,6 @@
 /* Bits of the largest batch that a row can say. */
 #define BITS_BYTES ((UINT16_MAX + 7) / 8)
 
-static uint64_t
-column_u64(sqlite3_stmt *stmt, int i)
-{
-	return (uint64_t)sqlite3_column_int64(stmt, i);
-}
-
 static enum database_result
 run_with(
     struct spool *s, enum spool_statement which, uint64_t value, struct err *e)
@@ -60,8 +54,8 @@ find_batch(struct spool *s, uint64_t seq, struct settling *b, bool *there,
 		return DATABASE_OK;
 	if (got != SQLITE_ROW)
 		return database_failure(&s->db, "settle events", e);
-	b->first_seq = column_u64(stmt, 0);
-	b->n = column_u64(stmt, 1);
+	b->first_seq = database_column_u64(stmt, 0);
+	b->n = database_column_u64(stmt, 1);
 	b->servers = database_column(stmt, 2);
 	b->events = database_column(stmt, 3);
 	if (seq - b->first_seq >= b->n || b->n > UINT16_MAX)
@@ -96,8 +90,8 @@ count_missing(
 	(void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
 	got = sqlite3_step(stmt);
 	*missing = n;
-	if (got == SQLITE_ROW && column_u64(stmt, 0) - seq < n)
-		*missing = column_u64(stmt, 0) - seq;
+	if (got == SQLITE_ROW && database_column_u64(stmt, 0) - seq < n)
+		*missing = database_column_u64(stmt, 0) - seq;
 	(void)sqlite3_reset(stmt);
 	if (got != SQLITE_ROW && got != SQLITE_DONE)
 		return database_failure(&s->db, "settle events", e);
@@ -274,7 +268,7 @@ spool_retry(struct spool *s, uint32_t server_id, unsigned int most, uint64_t *n,
 	(void)sqlite3_bind_int64(stmt, 1, server_id);
 	(void)sqlite3_bind_int64(stmt, 2, most);
 	while (r == DATABASE_OK && (got = sqlite3_step(stmt)) == SQLITE_ROW) {
-		r = requeue(s, column_u64(stmt, 0), server_id,
+		r = requeue(s, database_column_u64(stmt, 0), server_id,
 		    database_column(stmt, 1), database_column(stmt, 2), e);
 		*n += r == DATABASE_OK;
 	}
@@ -296,8 +290,8 @@ spool_aside_sums(struct spool *s,
 
 	while ((got = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct spool_aside_sum sum = {
-		    .server_id = (uint32_t)column_u64(stmt, 0),
-		    .n = column_u64(stmt, 1),
+		    .server_id = (uint32_t)database_column_u64(stmt, 0),
+		    .n = database_column_u64(stmt, 1),
 		    .retry = sqlite3_column_int(stmt, 2) != 0,
 		    .reason = database_column(stmt, 3)};
 
@@ -340,8 +334,8 @@ spool_expire(struct spool *s, int64_t before_us, unsigned int most, uint64_t *n,
 		if (sqlite3_column_int64(stmt, 2) >= before_us)
 			continue;
 		expired++;
-		r = expire_batch(
-		    s, column_u64(stmt, 0), column_u64(stmt, 1), n, e);
+		r = expire_batch(s, database_column_u64(stmt, 0),
+		    database_column_u64(stmt, 1), n, e);
 	}
 	if (r == DATABASE_OK && got != SQLITE_DONE)
 		r = database_failure(&s->db, "expire events", e);

@@ -2,22 +2,16 @@
  * engine.c - BearSSL, set up for what was decided, and driven
  *
  * Runs in the web worker; no private keys. The engine gets exactly one suite,
- * one group, one protocol, and a policy that hands out the signature that was
- * made beforehand. If it ever wanted anything else, the handshake fails.
+ * one group, one protocol; what it asks for, callbacks.c has ready.
  *
  * Its random numbers come from a seed that we drew with getrandom; its own
  * seeder is switched off, for it would open a device that is not there.
  */
 #include "tls/internal.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "base/array.h"
-
-/* BearSSL's table of curve functions has no argument for a context: this is
- * the connection whose engine runs, and NULL between. */
-static struct tls_conn *current;
 
 /* What this processor has; asking it is slow on virtual machines. */
 static struct {
@@ -55,197 +49,6 @@ tls_has_aes(void)
 {
 	return found.has_aes;
 }
-
-/* --- the key exchange -------------------------------------------------- */
-
-static const unsigned char *
-group_generator(int curve, size_t *len)
-{
-	return br_ec_all_m31.generator(curve, len);
-}
-
-static const unsigned char *
-group_order(int curve, size_t *len)
-{
-	return br_ec_all_m31.order(curve, len);
-}
-
-static size_t
-group_xoff(int curve, size_t *len)
-{
-	return br_ec_all_m31.xoff(curve, len);
-}
-
-/* The engine's own secret is not used: the pair was made beforehand. */
-static size_t
-group_mulgen(
-    unsigned char *point, const unsigned char *x, size_t x_len, int curve)
-{
-	(void)x;
-	(void)x_len;
-	if ((int)current->pair.group != curve)
-		return 0;
-	memcpy(point, current->pair.point, current->pair.point_len);
-	return current->pair.point_len;
-}
-
-/* In place: the shared secret stands where xoff says. Once, then the secret
- * is gone. */
-static uint32_t
-group_mul(unsigned char *point, size_t point_len, const unsigned char *x,
-    size_t x_len, int curve)
-{
-	uint8_t shared[TLS_SECRET_SIZE];
-	size_t len, at = br_ec_all_m31.xoff(curve, &len);
-	int result;
-
-	(void)x;
-	(void)x_len;
-	if ((int)current->pair.group != curve || point_len < at + len)
-		return 0;
-	result = tls_group_share(
-	    &current->pair, (struct span){point, point_len}, shared);
-	explicit_bzero(current->pair.secret, sizeof(current->pair.secret));
-	if (result == 0)
-		memcpy(point + at, shared, sizeof(shared));
-	explicit_bzero(shared, sizeof(shared));
-	return result == 0;
-}
-
-/* Only for checking signatures, which a server does not do. */
-static uint32_t
-group_muladd(unsigned char *a, const unsigned char *b, size_t len,
-    const unsigned char *x, size_t x_len, const unsigned char *y, size_t y_len,
-    int curve)
-{
-	(void)a;
-	(void)b;
-	(void)len;
-	(void)x;
-	(void)x_len;
-	(void)y;
-	(void)y_len;
-	(void)curve;
-	return 0;
-}
-
-#define GROUP_TABLE(group)                                               \
-	{                                                                \
-		1u << (group), group_generator, group_order, group_xoff, \
-		    group_mul, group_mulgen, group_muladd                \
-	}
-static const br_ec_impl x25519_only = GROUP_TABLE(TLS_GROUP_X25519);
-static const br_ec_impl p256_only = GROUP_TABLE(TLS_GROUP_P256);
-
-/* --- policy ------------------------------------------------------------ */
-
-static struct tls_conn *
-conn_of_policy(const br_ssl_server_policy_class **p)
-{
-	return (struct tls_conn *)(void *)((uint8_t *)(void *)p -
-					   offsetof(struct tls_conn, policy));
-}
-
-static int
-policy_choose(const br_ssl_server_policy_class **p,
-    const br_ssl_server_context *context, br_ssl_server_choices *choices)
-{
-	struct tls_conn *c = conn_of_policy(p);
-	const struct tls_certificate *from = &c->choice.identity->certificate;
-
-	(void)context;
-	for (size_t i = 0; i < from->n_chain; i++) {
-		/* BearSSL's pointer lacks the const; it only reads. */
-		memcpy(&c->chain[i].data, &from->chain[i].p,
-		    sizeof(c->chain[i].data));
-		c->chain[i].data_len = from->chain[i].len;
-	}
-	choices->cipher_suite = c->choice.suite;
-	/* Below 0xff00: what comes to be signed is not hashed. */
-	choices->algo_id = tls_signature_id(from->key.kind, c->choice.hash);
-	choices->chain = c->chain;
-	choices->chain_len = from->n_chain;
-	return 1;
-}
-
-static uint32_t
-policy_do_keyx(
-    const br_ssl_server_policy_class **p, unsigned char *data, size_t *len)
-{
-	(void)p;
-	(void)data;
-	(void)len;
-	return 0;
-}
-
-static size_t
-policy_do_sign(const br_ssl_server_policy_class **p, unsigned int algo_id,
-    unsigned char *data, size_t data_len, size_t cap)
-{
-	struct tls_conn *c = conn_of_policy(p);
-
-	(void)algo_id;
-	if (!span_equal((struct span){data, data_len},
-		(struct span){c->to_sign, c->to_sign_len}) ||
-	    c->signature_len > cap) {
-		c->differs = true;
-		return 0;
-	}
-	memcpy(data, c->signature, c->signature_len);
-	return c->signature_len;
-}
-
-static const br_ssl_server_policy_class policy_table = {
-    sizeof(struct tls_conn), policy_choose, policy_do_keyx, policy_do_sign};
-
-/* --- sessions ---------------------------------------------------------- */
-
-static struct tls_conn *
-conn_of_cache(const br_ssl_session_cache_class **p)
-{
-	return (struct tls_conn *)(void *)((uint8_t *)(void *)p -
-					   offsetof(struct tls_conn, cache));
-}
-
-/* The one that was found when the ClientHello was read. */
-static int
-cache_load(const br_ssl_session_cache_class **p, br_ssl_server_context *context,
-    br_ssl_session_parameters *session)
-{
-	const struct tls_conn *c = conn_of_cache(p);
-
-	(void)context;
-	if (!c->resuming)
-		return 0;
-	session->version = BR_TLS12;
-	session->cipher_suite = c->session.suite;
-	memcpy(session->master_secret, c->session.master_secret,
-	    sizeof(session->master_secret));
-	return 1;
-}
-
-static void
-cache_save(const br_ssl_session_cache_class **p, br_ssl_server_context *context,
-    const br_ssl_session_parameters *session)
-{
-	struct tls_conn *c = conn_of_cache(p);
-	struct tls_server *s = c->server;
-	struct tls_session kept = {
-	    .name = c->name_hash,
-	    .ends_s = s->now_s + s->session_life_s,
-	    .suite = session->cipher_suite,
-	};
-
-	(void)context;
-	memcpy(kept.id, session->session_id, sizeof(kept.id));
-	memcpy(kept.master_secret, session->master_secret,
-	    sizeof(kept.master_secret));
-	tls_sessions_put(s->sessions, &kept, s->now_s);
-	explicit_bzero(&kept, sizeof(kept));
-}
-
-static const br_ssl_session_cache_class cache_table = {
-    sizeof(struct tls_conn), cache_save, cache_load};
 
 /* --- starting ---------------------------------------------------------- */
 
@@ -312,16 +115,10 @@ set_up(struct tls_conn *c)
 				       BR_OPT_FAIL_ON_ALPN_MISMATCH);
 	set_hashes(e, &c->choice);
 	set_ciphers(e, c->choice.suite);
-	br_ssl_engine_set_ec(
-	    e, c->choice.group == TLS_GROUP_X25519 ? &x25519_only : &p256_only);
 	if (c->has_alpn)
 		br_ssl_engine_set_protocol_names(
 		    e, protocols, ARRAY_LENGTH(protocols));
-	c->policy = &policy_table;
-	br_ssl_server_set_policy(&c->context, &c->policy);
-	c->cache = &cache_table;
-	if (c->server->sessions != NULL)
-		br_ssl_server_set_cache(&c->context, &c->cache);
+	tls_callbacks_set(c);
 	br_ssl_engine_set_buffers_bidi(
 	    e, c->input, sizeof(c->input), c->output, sizeof(c->output));
 	br_ssl_engine_inject_entropy(e, c->seed, sizeof(c->seed));
@@ -370,11 +167,11 @@ tls_engine_start(struct tls_conn *c)
 	c->running = true;
 	if (br_ssl_server_reset(&c->context) != 1)
 		return;
-	current = c;
+	tls_callbacks_serve(c);
 	feed_record(e, record.p, record.len - 1);
 	fill_suites(&c->context);
 	feed_record(e, record.p + record.len - 1, 1);
-	current = NULL;
+	tls_callbacks_serve(NULL);
 }
 
 /* --- running ----------------------------------------------------------- */
@@ -409,7 +206,7 @@ tls_engine_push(struct tls_conn *c, struct span *bytes)
 	uint8_t *at;
 	size_t n;
 
-	current = c;
+	tls_callbacks_serve(c);
 	/* In a handshake BearSSL expects its words to be on their way before
 	 * it reads on. Where it ends, the caller is told so: behind it may
 	 * come a good-bye. */
@@ -424,7 +221,7 @@ tls_engine_push(struct tls_conn *c, struct span *bytes)
 		bytes->len -= n;
 		br_ssl_engine_recvrec_ack(e, n);
 	}
-	current = NULL;
+	tls_callbacks_serve(NULL);
 }
 
 size_t
@@ -434,7 +231,7 @@ tls_engine_take(struct tls_conn *c, uint8_t *out, size_t cap)
 	size_t used = 0, n;
 	const uint8_t *at;
 
-	current = c;
+	tls_callbacks_serve(c);
 	br_ssl_engine_flush(e, 0);
 	while (used < cap && (at = br_ssl_engine_sendrec_buf(e, &n)) != NULL) {
 		c->mid_record = n > cap - used;
@@ -443,7 +240,7 @@ tls_engine_take(struct tls_conn *c, uint8_t *out, size_t cap)
 		used += n;
 		br_ssl_engine_sendrec_ack(e, n);
 	}
-	current = NULL;
+	tls_callbacks_serve(NULL);
 	return used;
 }
 

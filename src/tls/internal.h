@@ -1,5 +1,6 @@
 /*
- * internal.h - what conn.c (the connection) and engine.c (BearSSL) share
+ * internal.h - what conn.c (the connection), engine.c (BearSSL) and callbacks.c
+ * (what it asks) share
  */
 #ifndef TLS_INTERNAL_H
 #define TLS_INTERNAL_H
@@ -84,5 +85,13 @@ bool tls_engine_has_output(const struct tls_conn *c);
 bool tls_engine_is_at_rest(const struct tls_conn *c);
 /* So many bytes at this place of c were written. */
 void tls_reach(struct tls_conn *c, const uint8_t *at, size_t len);
+
+/* callbacks.c */
+
+/* Has the engine, which is set up, ask for the pair, the signature and the
+ * session of this connection. */
+void tls_callbacks_set(struct tls_conn *c);
+/* The connection whose engine runs now; NULL: none does. */
+void tls_callbacks_serve(struct tls_conn *c);
 
 #endif

@@ -121,7 +121,7 @@ make_room(struct web *w)
 	if (victim == NULL && w->heads.first != NULL &&
 	    w->heads.first->deadline_ms + SLOW_HEAD_MS <= young)
 		victim = w->heads.first;
-	if (victim == NULL && tls_make_room(w))
+	if (victim == NULL && handshakes_make_room(w))
 		return;
 	if (victim != NULL) {
 		w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
@@ -168,7 +168,7 @@ begin(struct web *w, int fd, const struct endpoint *from, bool https)
 		return;
 	}
 	if (https)
-		tls_welcome(w, c);
+		handshake_begin(w, c);
 	else
 		conn_advance(w, c);
 }
@@ -183,7 +183,7 @@ has_room(const struct web *w)
  * One connection an event: the others that wait wake other workers, and so
  * spread over all of them.
  */
-void
+bool
 conn_accept(struct web *w, int listener, bool https)
 {
 	struct sockaddr_storage sa;
@@ -194,25 +194,26 @@ conn_accept(struct web *w, int listener, bool https)
 
 	if (!has_room(w)) {
 		make_room(w);
-		return;
+		return false;
 	}
 	/* One that made room did so for the next event. */
 	if (https && w->https.n_handshakes >= w->settings.handshakes_max) {
-		if (!tls_make_room(w)) {
+		if (!handshakes_make_room(w)) {
 			w->https.full = true;
 			web_update_listening(w);
 		}
-		return;
+		return false;
 	}
 	fd = accept4(listener, (struct sockaddr *)&sa, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
 		begin(w, fd, &from, https);
-		return;
+		return true;
 	}
 	fd_close(&fd);
 	if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR &&
 	    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
 		log_err("accept error=\"%s\" more=%" PRIu64, strerror(errno),
 		    held_back);
+	return false;
 }

@@ -17,6 +17,9 @@
 #include "http/target.h"
 
 #define COUNTERS_EVERY_MS 1000
+/* Of the store's messages in a round: as many as visitors who ask for links
+ * mostly wait for, and no more, should it flood. */
+#define MESSAGES_A_ROUND 64
 
 static struct web *
 web_of(struct loop_watch *watch, size_t offset)
@@ -78,21 +81,32 @@ static const struct {
 };
 
 static void
+handle_store(struct web *w, const struct ipc_received *in)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(store_handlers); i++)
+		if (store_handlers[i].type == in->message->type)
+			store_handlers[i].handle(w, &in->body);
+}
+
+/* What is left comes in the next round, after the visitors. */
+static void
 on_store(struct loop_watch *watch, uint32_t events)
 {
 	struct web *w = web_of(watch, offsetof(struct web, store_watch));
 	struct ipc_received in;
-	enum ipc_result got;
+	enum ipc_result got = IPC_OK;
 
 	(void)events;
-	while ((got = ipc_receive(&w->store, w->buffer, &in)) == IPC_OK) {
-		for (size_t i = 0; i < ARRAY_LENGTH(store_handlers); i++)
-			if (store_handlers[i].type == in.message->type)
-				store_handlers[i].handle(w, &in.body);
+	for (int i = 0; i < MESSAGES_A_ROUND; i++) {
+		got = ipc_receive(&w->store, w->buffer, &in);
+		if (got != IPC_OK)
+			break;
+		handle_store(w, &in);
 		/* Mostly nothing follows an acknowledgement, and asking would
-		 * be a call for each batch; what does follow comes in the
-		 * next round. */
-		if (in.message->type == IPC_STORED)
+		 * be a call for each batch; a table of servers takes a
+		 * while. */
+		if (in.message->type == IPC_STORED ||
+		    in.message->type == IPC_SERVERS)
 			return;
 	}
 	if (got == IPC_BREACH)
@@ -215,12 +229,13 @@ channels_send_counters(struct web *w)
 /* --- the monitor ------------------------------------------------------- */
 
 static void
-on_stop(struct web *w, uint32_t within_ms)
+on_stop(struct web *w, uint32_t within_ms, uint64_t alone)
 {
 	log_debug("finishing connections=%zu", w->n_live);
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
-	web_pause_listening(w);
+	w->alone = alone;
+	web_leave_listeners(w);
 	conns_stop(w);
 }
 
@@ -242,7 +257,7 @@ on_channel(struct web *w, struct ipc_received *in)
 static void
 on_monitor_stop(struct web *w, struct ipc_received *in)
 {
-	on_stop(w, in->body.stop.within_ms);
+	on_stop(w, in->body.stop.within_ms, in->body.stop.leaves);
 }
 
 static void

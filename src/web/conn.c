@@ -340,7 +340,7 @@ static void
 lose(struct web *w, struct conn *c)
 {
 	if (c->state == CONN_HANDSHAKE)
-		tls_lose(w, c);
+		handshake_lose(w, c);
 	else
 		conn_close(w, c);
 }
@@ -359,7 +359,7 @@ conn_on_event(struct loop_watch *watch, uint32_t events)
 	    ((events & EPOLLHUP) != 0 && c->state != CONN_CLOSING))
 		lose(w, c);
 	else if (c->state == CONN_HANDSHAKE)
-		tls_go_on(w, c);
+		handshake_go_on(w, c);
 	else if (c->state == CONN_CLOSING)
 		drain(w, c);
 	else if (c->state == CONN_WRITING)
@@ -409,7 +409,7 @@ conns_due(struct web *w)
 		struct conn_list *list;
 		void (*end)(struct web *w, struct conn *c);
 	} const lists[] = {
-	    {&w->https.handshakes, tls_time_out},
+	    {&w->https.handshakes, handshake_time_out},
 	    {&w->heads, time_out_head},
 	    {&w->idle, conn_close},
 	    {&w->writing, conn_close},
@@ -449,7 +449,7 @@ conns_stop(struct web *w)
 		if (c->head == NULL)
 			conn_wait(w, c, &w->idle, QUIET_MS);
 	}
-	tls_stop(w);
+	handshakes_stop(w);
 	hurry(w, &w->https.handshakes);
 	hurry(w, &w->heads);
 	hurry(w, &w->writing);

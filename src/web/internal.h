@@ -50,7 +50,7 @@ struct head {
 
 enum conn_state {
 	CONN_FREE,
-	CONN_HANDSHAKE, /* of TLS; see tls.c */
+	CONN_HANDSHAKE, /* of TLS; see handshake.c */
 	CONN_HEAD,	/* a request began to arrive, or the first is awaited */
 	CONN_IDLE,	/* kept alive, nothing has arrived */
 	CONN_STORING,	/* answer known; its event is not yet acknowledged */
@@ -128,9 +128,9 @@ struct https {
 
 	struct conn_list handshakes;
 	size_t n_handshakes;
-	bool full;	   /* of handshakes: no new connections */
-	unsigned int left; /* steps of handshakes, in this round */
-	bool deferred;	   /* there are some for the next round */
+	bool full;	    /* of handshakes: no new connections */
+	unsigned int steps; /* of handshakes, made in this round */
+	bool deferred;	    /* there are some for the next round */
 	size_t n_to_sign;
 	struct keeper_link keepers[KEEPERS_MAX];
 	struct log_limit log_failed[TLS_REASONS + 1];
@@ -189,7 +189,9 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
-	bool paused; /* full: the listeners are not polled */
+	bool paused;	/* full: the listeners are not polled */
+	uint64_t alone; /* of STOP: listeners that nobody else has */
+	bool left;	/* stopping: all listeners are closed */
 	uint64_t table_wait_until_ms;
 
 	struct conn *conns;
@@ -233,8 +235,8 @@ struct web {
 void conn_list_append(struct conn_list *l, struct conn *c);
 void conn_list_remove(struct conn *c);
 
-/* accept.c: who comes in. */
-void conn_accept(struct web *w, int listener, bool https);
+/* accept.c: who comes in. False: nobody was taken. */
+bool conn_accept(struct web *w, int listener, bool https);
 /*
  * The PROXY header of a trusted proxy at the front of h, which is taken away.
  * true: what follows may begin; false: bytes are missing, or it was closed.
@@ -284,12 +286,19 @@ int conn_send_kept(struct web *w, struct conn *c);
 int conn_keep_rest(struct web *w, struct conn *c, const struct iovec *parts,
     int n, size_t sent);
 
-/* tls.c: connections that speak TLS. */
+/* tls.c: memory and bytes of connections that speak TLS. */
 int tls_open(struct web *w, int sessions_fd, struct err *e);
-/* A new connection, or one with a PROXY header still to come. */
-void tls_welcome(struct web *w, struct conn *c);
-/* Something may have arrived in CONN_HANDSHAKE. */
-void tls_go_on(struct web *w, struct conn *c);
+/* From now on it speaks TLS. */
+void tls_enter(struct web *w, struct conn *c);
+/* The state of TLS is not needed any more. */
+void tls_leave(struct web *w, struct conn *c);
+/* Nothing of the next request is here: gives back what a large one took. */
+void tls_rest(struct conn *c);
+/* Sends what the engine has to say. What the socket does not take is kept; -1:
+ * it cannot be sent. */
+int tls_flush(struct web *w, struct conn *c);
+/* Feeds the engine once; the result is that of recv. */
+ssize_t tls_fetch(struct web *w, struct conn *c);
 /* As recv: bytes of the client in clear, 0 for the end, -1 with EAGAIN or
  * another error. */
 ssize_t tls_receive(struct web *w, struct conn *c, uint8_t *p, size_t room);
@@ -300,18 +309,23 @@ struct span tls_seal(
 /* Says good-bye on a connection that nobody waits for, if the socket takes
  * it. */
 void tls_say_bye(struct web *w, struct conn *c);
-/* Nothing of the next request is here: gives back what a large one took. */
-void tls_rest(struct conn *c);
-/* The state of TLS is not needed any more. */
-void tls_leave(struct web *w, struct conn *c);
-void tls_time_out(struct web *w, struct conn *c);
+
+/* handshake.c: until a connection speaks TLS. */
+
+/* A new connection, or one with a PROXY header still to come. */
+void handshake_begin(struct web *w, struct conn *c);
+/* Something may have arrived in CONN_HANDSHAKE. */
+void handshake_go_on(struct web *w, struct conn *c);
+/* The connection leaves CONN_HANDSHAKE. */
+void handshake_leave(struct web *w, struct conn *c);
+void handshake_time_out(struct web *w, struct conn *c);
 /* The peer is gone in the handshake. */
-void tls_lose(struct web *w, struct conn *c);
+void handshake_lose(struct web *w, struct conn *c);
 /* When the worker stops: who has said nothing yet has little time to. */
-void tls_stop(struct web *w);
+void handshakes_stop(struct web *w);
 /* The slowest handshake makes room for others if it is slow. */
-bool tls_make_room(struct web *w);
-void tls_after_round(struct web *w);
+bool handshakes_make_room(struct web *w);
+void handshakes_after_round(struct web *w);
 
 /* keepers.c: who signs. */
 void keepers_init(struct web *w);
@@ -393,6 +407,9 @@ _Noreturn void web_stop_for(const char *reason);
 void web_start_listening(struct web *w);
 void web_pause_listening(struct web *w);
 void web_resume_listening(struct web *w);
+/* When stopping; takes who waits already at those that nobody else has, as
+ * soon as he can be served. */
+void web_leave_listeners(struct web *w);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 

@@ -90,7 +90,7 @@ on_signed(struct web *w, size_t index, const struct ipc_signed *answer)
 		return;
 	c->keeper = -1;
 	tls_signed(c->tls, answer->ok != 0 ? answer->signature : nothing);
-	tls_go_on(w, c);
+	handshake_go_on(w, c);
 }
 
 static void

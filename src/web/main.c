@@ -26,6 +26,8 @@
 #define TABLE_WAIT_MS 2000
 /* Descriptors beside connections, listeners and the four above. */
 #define OTHER_FDS 16
+/* Who leaves takes so many of those who wait at a listener. */
+#define WAITING_MOST 256
 
 static struct web web;
 
@@ -43,7 +45,7 @@ on_listener(struct loop_watch *watch, uint32_t events)
 	size_t i = (size_t)(watch - web.listeners);
 
 	(void)events;
-	conn_accept(&web, watch->fd, is_https(&web, i));
+	(void)conn_accept(&web, watch->fd, is_https(&web, i));
 }
 
 static void
@@ -78,11 +80,38 @@ web_update_listening(struct web *w)
 	poll_listeners(w, true, on && w->https.known && !w->https.full);
 }
 
+/*
+ * Whoever waits in the queue of a listener that nobody else has (a reload
+ * without it, the end) would be reset when its last descriptor is closed. At the
+ * others new workers take over, who may have been told something else.
+ */
+void
+web_leave_listeners(struct web *w)
+{
+	if (w->left || (!w->listening && w->alone != 0))
+		return;
+	w->left = true;
+	web_update_listening(w);
+	for (size_t i = 0; i < w->settings.n_listeners; i++) {
+		bool https = is_https(w, i);
+		bool open = !w->paused && (w->alone >> i & 1) != 0;
+		int fd = FIRST_LISTENER_FD + (int)i;
+
+		if (https)
+			open = open && w->https.known && !w->https.full;
+		for (int n = 0; open && n < WAITING_MOST; n++)
+			open = conn_accept(w, fd, https);
+		fd_close(&fd);
+	}
+}
+
 void
 web_start_listening(struct web *w)
 {
 	w->listening = true;
 	web_update_listening(w);
+	if (w->stopping)
+		web_leave_listeners(w);
 }
 
 void
@@ -115,12 +144,12 @@ after_round(void *owner)
 {
 	struct web *w = owner;
 
-	tls_after_round(w);
+	handshakes_after_round(w);
 	channels_flush(w);
 	batches_flush(w);
 	conns_after_round(w);
 	access_after_round(w);
-	if (w->stopping && w->n_live == 0 && batches_empty(w) &&
+	if (w->stopping && w->left && w->n_live == 0 && batches_empty(w) &&
 	    access_finish(w)) {
 		w->next_counters_ms = 0;
 		channels_send_counters(w);

@@ -15,13 +15,21 @@ import mariadb
 import postal
 from conftest import WORK, run, wait_for
 
-UNITS = ("postal-tracker.service postal-tracker.socket "
-         "postal-tracker-admin.socket "
-         "postal-tracker-https.socket postal-tracker-forwarder.service "
-         "postal-tracker-acme.timer").split()
-USERS = {f"postal-tracker-{r}" for r in ("keeper", "store", "forwarder", "acme")}
+UNITS = {
+    "postal-tracker.service": "disabled",
+    "postal-tracker.socket": "disabled",
+    "postal-tracker-binder.socket": "static",  # comes with the service
+    "postal-tracker-forwarder.service": "disabled",
+    "postal-tracker-acme.timer": "disabled",
+}
+USERS = {f"postal-tracker-{r}"
+         for r in ("keeper", "store", "binder", "forwarder", "acme")}
 CONF = "/etc/postal-tracker/tracker.conf"
 ASK = "http://127.0.0.1"
+HTTPS = """[https]
+listen = 0.0.0.0:443 [::]:443
+certificates = /etc/postal-tracker/pairs
+"""
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +112,10 @@ def test_install(machine, packages):
 
 def test_nothing_runs_by_being_installed(machine):
     """It takes port 80 from nobody: the first start is the operator's."""
-    for unit in UNITS:
+    for unit, state in UNITS.items():
         assert machine.active(unit) == "inactive", unit
         enabled = machine.run("systemctl", "is-enabled", unit, check=False)
-        assert enabled.stdout.strip() == "disabled", unit
+        assert enabled.stdout.strip() == state, unit
     assert processes(machine) == []
     assert port_inode(machine, 80) is None
     # No file has a capability: an upgrade would take it, and a port, away.
@@ -119,13 +127,14 @@ def test_nothing_runs_by_being_installed(machine):
 
 def test_one_command_starts_it(machine):
     machine.run("systemctl", "enable", "--now", "postal-tracker")
-    assert machine.active("postal-tracker.socket") == "active"
+    assert machine.active("postal-tracker-binder.socket") == "active"
+    assert machine.active("postal-tracker.socket") == "inactive"
     path = machine.run("postal-tracker", "link", "add", "--server", "news",
                        "https://example.com/offer").stdout.strip()
     machine.link = path
     wait_for(lambda: status(machine, path) == "307", "the redirect")
     assert status(machine, "/img/news/m1") == "200"
-    # IPv6 too, by the same socket.
+    # IPv6 too.
     assert machine.curl(f"http://[::1]{path}", "-o", "/dev/null", "-w",
                         "%{http_code}").stdout == "307"
     assert [e for e in events(machine) if '"kind":"open"' in e]
@@ -186,32 +195,68 @@ def test_reload(machine):
     assert machine.main_pid() == pid
 
 
-def test_no_port_of_its_own(machine):
-    """An address that no .socket holds is refused with what to do about it."""
+def reload(machine):
+    """Whether the same monitor goes on."""
+    pid = machine.main_pid()
+    machine.run("systemctl", "reload", "postal-tracker")
+    assert machine.main_pid() == pid
+
+
+def serves(machine, where):
+    return machine.curl(f"http://{where}{machine.link}", "-o", "/dev/null", "-w",
+                        "%{http_code}", check=False).stdout == "307"
+
+
+def test_every_port_is_a_reload(machine):
+    """Another address, one instead of all, and back: tracker.conf alone says
+    it, and the service that has no network serves it."""
     write_conf(machine, "[http]\nlisten = 0.0.0.0:80 [::]:80 127.0.0.1:81\n")
-    machine.run("systemctl", "reload", "postal-tracker")
-    wait_for(
-        lambda: "reload failed: 127.0.0.1:81: the service may not open ports"
-        in machine.journal("postal-tracker"),
-        "the reason",
-    )
-    assert "ListenStream=127.0.0.1:81" in machine.journal("postal-tracker")
-    assert status(machine, machine.link) == "307"
+    reload(machine)
+    wait_for(lambda: serves(machine, "127.0.0.1:81"), "the other port")
+    assert serves(machine, "127.0.0.1")
+    write_conf(machine, "[http]\nlisten = 127.0.0.2:80 [::1]:80\n")
+    reload(machine)
+    wait_for(lambda: serves(machine, "127.0.0.2"), "the one address")
+    wait_for(lambda: not serves(machine, "127.0.0.1"), "the others to close")
+    assert port_inode(machine, 81) is None
     write_conf(machine, "")
-    machine.run("systemctl", "reload", "postal-tracker")
+    reload(machine)
+    wait_for(lambda: serves(machine, "127.0.0.1"), "all addresses")
+    # Each question was a process of its own user, and has ended.
+    log = machine.run("journalctl", "--no-pager", "-o", "cat", "-t",
+                      "postal-tracker").stdout
+    assert "binder: open address=127.0.0.1:81" in log
+    assert not [a for u, _, a in processes(machine)
+                if u == "postal-tracker-binder" or a.endswith(" bind")]
+    failed = machine.run("systemctl", "list-units", "--failed", "--plain",
+                         "--no-legend").stdout
+    assert "postal-tracker" not in failed
+
+
+def test_a_taken_port(machine):
+    """Said in the journal, and what is served stays."""
+    holder = machine.sh(
+        "systemd-run --quiet --unit=holder perl -MIO::Socket::INET -e "
+        "'my $s = IO::Socket::INET->new(LocalAddr => q(127.0.0.1), LocalPort => 82, "
+        "Listen => 1) or die; sleep 600'")
+    assert holder.returncode == 0
+    wait_for(lambda: port_inode(machine, 82), "its port")
+    write_conf(machine, "[http]\nlisten = 0.0.0.0:80 [::]:80 127.0.0.1:82\n")
+    reload(machine)
+    wait_for(lambda: "reload failed: 127.0.0.1:82: the port is taken; "
+             "`postal-tracker check` as root" in machine.journal("postal-tracker"),
+             "the reason")
+    check = machine.run("postal-tracker", "check", check=False).stdout
+    assert re.search(r"(?m)^FAIL.*127\.0\.0\.1:82.*taken: perl", check), check
+    machine.run("systemctl", "stop", "holder")
+    assert serves(machine, "127.0.0.1")
+    write_conf(machine, "")
+    reload(machine)
 
 
 def test_https_is_a_reload(machine):
-    """With its socket held, HTTPS is resets before, and served after it."""
-    machine.run("systemctl", "stop", "postal-tracker")
-    machine.run("systemctl", "enable", "--now", "postal-tracker-https.socket")
-    machine.run("systemctl", "start", "postal-tracker")
-    url = "https://127.0.0.1"
-    refused = machine.curl("-k", url, check=False)
-    # A reset, before or after the handshake of TCP is over.
-    assert refused.returncode in (7, 35, 56), refused
-    assert machine.active("postal-tracker-https.socket") == "active"
-    assert port_inode(machine, 443) is not None
+    """Its port is opened then, below 1024, by a service without a network."""
+    assert port_inode(machine, 443) is None
     pid = machine.main_pid()
     pair = "/etc/postal-tracker/pairs/track.example.com"
     machine.run("mkdir", "-p", pair)
@@ -223,8 +268,7 @@ def test_https_is_a_reload(machine):
     # As an ACME client of another user leaves it.
     machine.run("chown", "-R", "postal-tracker-acme", pair)
     machine.run("chmod", "-R", "go-rwx", pair)
-    write_conf(machine, "[https]\nlisten = 0.0.0.0:443 [::]:443\n"
-                        "certificates = /etc/postal-tracker/pairs\n")
+    write_conf(machine, HTTPS)
     machine.run("systemctl", "reload", "postal-tracker")
 
     def served():
@@ -265,7 +309,7 @@ def test_forwarder(machine, database):
     password = machine.path("/etc/postal-tracker/db-password")
     password.write_text(database.password + "\n")
     password.chmod(0o600)
-    write_conf(machine, f"""
+    write_conf(machine, f"""{HTTPS}
 [postal]
 mode = mysql
 [main_db]
@@ -333,6 +377,7 @@ def test_upgrade_keeps_ports_spool_and_configuration(machine, upgrade):
         visitors.going = False
         visitors.join()
     assert set(visitors.seen) == {(0, "200")}
+    # The very sockets: systemd kept them while nobody had them open.
     assert sockets == (port_inode(machine, 80), port_inode(machine, 443))
     assert machine.main_pid() not in (0, pid)
     wait_for(

@@ -19,7 +19,7 @@ def inside(root, *command, **kwargs):
 def test_install_upgrade_remove_purge(root, packages, upgrade):
     deb = f"/packages/{packages.deb.relative_to(WORK)}"
     inside(root, "dpkg", "--install", deb)
-    for role in ("keeper", "store", "forwarder", "acme"):
+    for role in ("keeper", "store", "binder", "forwarder", "acme"):
         inside(root, "id", f"postal-tracker-{role}")
     spool = root / "var/lib/postal-tracker"
     (spool / "spool.db").write_text("events")

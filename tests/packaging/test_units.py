@@ -3,7 +3,6 @@ against what the roles do."""
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -13,10 +12,12 @@ from conftest import TREE, run
 UNITS = TREE / "packaging/systemd"
 SERVICES = {"postal-tracker.service": 2.0,
             "postal-tracker-forwarder.service": 1.5,
+            "postal-tracker-binder@.service": 2.0,
             "postal-tracker-acme.service": 2.0}
 # What the roles under each service are filtered to.
 POLICIES = {"postal-tracker.service": "web keeper store admin logger".split(),
-            "postal-tracker-forwarder.service": ["forwarder"]}
+            "postal-tracker-forwarder.service": ["forwarder"],
+            "postal-tracker-binder@.service": ["binder"]}
 # What entering a jail takes, before the filter is there (role/jail.c), and
 # what the loader and the C library start with.
 JAIL = set("""
@@ -24,7 +25,8 @@ JAIL = set("""
     setresgid chroot chdir fchdir seccomp landlock_create_ruleset
     landlock_add_rule landlock_restrict_self close_range rt_sigaction fstat
 """.split())
-NOT_THE_FORWARDERS = {"setgroups", "setresuid", "setresgid", "chroot",
+# Of a process that systemd starts as its user.
+WITH_ROOT = {"setgroups", "setresuid", "setresgid", "chroot",
                       "chdir", "fchdir"}
 MONITOR = set("""
     execveat clone wait4 kill signalfd4 epoll_create1 socketpair memfd_create
@@ -89,7 +91,7 @@ def test_the_filter_holds_what_the_roles_do(service):
     for role in POLICIES[service]:
         missing = of_policy(role) - calls
         assert not missing, f"{service} refuses {missing} of {role}.policy"
-    jail = JAIL if "store" in POLICIES[service] else JAIL - NOT_THE_FORWARDERS
+    jail = JAIL if "store" in POLICIES[service] else JAIL - WITH_ROOT
     assert not jail - calls
     if "store" in POLICIES[service]:
         assert not MONITOR - calls, MONITOR - calls
@@ -143,20 +145,12 @@ EXPLAINED = {
     "RestrictAddressFamilies_AF_INET_INET6": ["AF_INET6 (0.3)"],
     "PrivateNetwork": ["PrivateNetwork= (0.5)"],
     "PrivateUsers": ["PrivateUsers= (0.2)"],
+    "CapabilityBoundingSet_CAP_NET_BIND_SERVICE_BROADCAST_RAW)":
+        ["Ports below 1024."],
+    "AmbientCapabilities": ["Ports below 1024."],
     "DeviceAllow": ["DeviceAllow= (0.1)"],
     "IPAddressDeny": ["IPAddressDeny= (0.2)"],
 }
-
-
-def test_own_ports_is_what_it_says(installed):
-    """The drop-in's price, which its first lines name."""
-    d = installed / "postal-tracker.service.d"
-    d.mkdir()
-    shutil.copy(UNITS / "own-ports.conf", d)
-    out = run("systemd-analyze", "security", "--offline=yes", "--no-pager",
-              installed / "postal-tracker.service", cwd=installed).stdout
-    score = re.search(r"exposure level for \S+: ([\d.]+)", out)[1]
-    assert f"{score} instead of" in (UNITS / "own-ports.conf").read_text(), out
 
 
 def test_verify(installed):
@@ -174,20 +168,27 @@ def test_verify(installed):
     assert r.returncode == 0 and r.stdout == r.stderr == "", r.stderr
 
 
-def test_ports_belong_to_sockets():
-    """No capability for ports in the unit, none on a file, and no network."""
+def test_the_binder_alone_has_a_network():
+    """No capability for ports in the daemon's unit, none on a file, and no
+    network; the binder has both, where root alone can ask it."""
     text = (UNITS / "postal-tracker.service").read_text()
     assert "CAP_NET_BIND_SERVICE" not in text
     assert words("postal-tracker.service", "RestrictAddressFamilies") == \
         ["AF_UNIX"]
     assert words("postal-tracker.service", "PrivateNetwork") == ["yes"]
+    assert int(words("postal-tracker.service", "FileDescriptorStoreMax")[0]) \
+        >= int(re.search(r"CONFIG_LISTEN_MAX (\d+)",
+                         (TREE / "src/config/config.h").read_text())[1])
+    binder = "postal-tracker-binder.socket"
+    path, = words(binder, "ListenSequentialPacket")
+    assert f"#binder = {path}\n" in (TREE / "tracker.conf").read_text()
+    assert words(binder, "SocketMode") == ["0600"]
+    assert words(binder, "Accept") == ["yes"]
+    assert words("postal-tracker-binder@.service", "CapabilityBoundingSet") \
+        == ["CAP_NET_BIND_SERVICE"]
     assert words("postal-tracker.socket", "ListenStream") == ["80"]
-    assert words("postal-tracker-https.socket", "ListenStream") == ["443"]
-    conf = (TREE / "tracker.conf").read_text()
-    admin = words("postal-tracker-admin.socket", "ListenStream")
-    assert f"[admin]" in conf and f"#listen = {' '.join(admin)}\n" in conf
     for f in (TREE / "packaging").rglob("*"):
-        if f.is_file() and f.suffix != ".conf":
+        if f.is_file():
             assert not re.search(r"(?m)^[^#]*\bsetcap\b", f.read_text()), f
 
 

@@ -34,15 +34,20 @@ WAIT_SECONDS = 20
 
 
 def wait_for(condition, what, seconds=WAIT_SECONDS):
-    """Waits until condition() is true and returns what it gave."""
+    """Waits until condition() is true and returns what it gave.
+
+    Many conditions start a program: asked ever more rarely, they leave the
+    cores to what is waited for."""
     end = time.monotonic() + seconds
+    pause = 0.005
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)
 
 
 class Reply:
@@ -116,7 +121,25 @@ class Connection:
         self.close()
 
 
-class Tracker:
+class Logging:
+    """One that writes its log to self.log_path."""
+
+    def log(self):
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, pattern, seconds=WAIT_SECONDS):
+        """Waits for a line; returns the match."""
+        try:
+            return wait_for(
+                lambda: re.search(pattern, self.log()), pattern, seconds
+            )
+        except AssertionError as e:
+            raise AssertionError(f"{e}\n{self.log()}") from None
+
+
+class Tracker(Logging):
     """One daemon with its own ports, spool and socket."""
 
     def __init__(self, directory, settings=None, command=(), env=None):
@@ -194,18 +217,6 @@ class Tracker:
         except AssertionError as e:
             raise AssertionError(f"{e}\n{self.log()}") from None
 
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def wait_log(self, pattern, seconds=WAIT_SECONDS):
-        """Waits for a line; returns the match."""
-        try:
-            return wait_for(
-                lambda: re.search(pattern, self.log()), pattern, seconds
-            )
-        except AssertionError as e:
-            raise AssertionError(f"{e}\n{self.log()}") from None
-
     # --- asking ---------------------------------------------------------
 
     def connect(self, host="127.0.0.1", source=None):
@@ -241,6 +252,11 @@ class Tracker:
         if token:
             args += ["--token", token]
         return self.cli(*args, url).stdout.strip()
+
+    def wait_server(self, server):
+        """The workers know it, after the first link of it."""
+        wait_for(lambda: self.get(f"/{server}/-").body == b"Link not found",
+                 f"the workers to know {server}")
 
     def events(self, *args):
         out = self.cli("events", "--json", *args).stdout
@@ -378,8 +394,19 @@ collect_ignore = ["test_apparmor.py"] if "sanitized" in TRACKER else []
 
 # A file is run by one process. These take longest; they begin first, so that
 # none of them is what all others wait for at the end.
-LONG = ("test_forward_once", "test_tls_peers", "test_track_certificates",
-        "test_https", "test_acme", "test_keeper", "test_shapes", "test_golden")
+LONG = ("test_track_certificates", "test_check_mysql", "test_tls_peers",
+        "test_forward_once", "test_https", "test_golden", "test_acme",
+        "test_forward_connect", "test_forward_rows", "test_forward_faults",
+        "test_shapes", "test_postal", "test_handover", "test_forward_links",
+        "test_selftest", "test_keeper")
+
+
+# A test that starts no program of ours (it reads files of the tree, or has
+# strangers read them) sees nothing else in the sanitized build:
+# check-sanitized leaves it out.
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "starts_nothing: no line of our C code runs in it")
 
 
 def pytest_collection_modifyitems(items):
@@ -430,10 +457,7 @@ def tracker(make_tracker):
     """A running daemon with one server and one link."""
     t = make_tracker().start()
     assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
-    wait_for(
-        lambda: t.get("/ctqu6f/nope").body == b"Link not found",
-        "the workers to know the server",
-    )
+    t.wait_server("ctqu6f")
     return t
 
 

@@ -15,10 +15,10 @@ import subprocess
 from pathlib import Path
 
 import conftest
-from conftest import TRACKER, WAIT_SECONDS, check_law, wait_for
+from conftest import TRACKER, WAIT_SECONDS, Logging, check_law, wait_for
 
 
-class Forwarder:
+class Forwarder(Logging):
     """One `postal-tracker forward` with the configuration of a tracker."""
 
     def __init__(self, tracker, command=(), env=None):
@@ -103,21 +103,8 @@ class Forwarder:
 
     # --- log ------------------------------------------------------------
 
-    def log(self):
-        if not self.log_path.exists():
-            return ""
-        return self.log_path.read_text(errors="replace")
-
     def lines(self):
         return self.log().splitlines()
-
-    def wait_log(self, pattern, seconds=WAIT_SECONDS):
-        try:
-            return wait_for(
-                lambda: re.search(pattern, self.log()), pattern, seconds
-            )
-        except AssertionError as e:
-            raise AssertionError(f"{e}\n{self.log()}") from None
 
     def finish(self):
         """What has to hold of every forwarder when a test ends."""

@@ -182,6 +182,13 @@ def failed(step):
     return step.answer.status in (500, None) and not step.is_refused()
 
 
+def send_hooks(case, step):
+    """All of them, and the redirect that an exception before them cost."""
+    step.hooks = all_hooks(case, step)
+    if failed(step):
+        step.answer = redirect_answer(step)
+
+
 # --- requests that are not answered as by Postal ----------------------------
 
 
@@ -551,9 +558,7 @@ def webhook_without_url(case, step, _index):
         and oracle.fires(w, case.state.webhook_events, event_of(step))
     ):
         return False
-    step.hooks = all_hooks(case, step)
-    if failed(step):
-        step.answer = redirect_answer(step)
+    send_hooks(case, step)
     return True
 
 
@@ -565,9 +570,7 @@ def webhook_without_url(case, step, _index):
 def impossible_date(case, step, _index):
     if step.row is None or "Psych::DisallowedClass" not in step.error:
         return False
-    step.hooks = all_hooks(case, step)
-    if failed(step):
-        step.answer = redirect_answer(step)
+    send_hooks(case, step)
     return True
 
 

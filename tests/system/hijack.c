@@ -1,7 +1,7 @@
 /*
  * hijack.c - a role of the real binary, with a test in the monitor's place
  *
- * Linked with peer.c and keeper_peer.c.
+ * Linked with peer.c, keeper_peer.c and web_peer.c.
  */
 #include "hijack.h"
 
@@ -97,7 +97,7 @@ start_role(const char *tracker, const struct spawn *spawn, pid_t *pid,
 void
 stop_role(pid_t pid, const struct ipc_channel *monitor)
 {
-	struct ipc_stop stop = {0};
+	struct ipc_stop stop = {.within_ms = 0};
 	int status = 0;
 
 	send_message(monitor, IPC_STOP, &stop, -1);

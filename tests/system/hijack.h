@@ -1,8 +1,8 @@
 /*
  * hijack.h - a role of the real binary, with a test in the monitor's place
  *
- * What peer.c and keeper_peer.c begin with: they start a role, give it
- * channels to workers that the test plays, and misbehave as one of them.
+ * What peer.c, keeper_peer.c and web_peer.c begin with: they start a role,
+ * give it channels to those that the test plays, and misbehave as one of them.
  * Whatever goes wrong ends the program with a line on stderr.
  */
 #ifndef HIJACK_H

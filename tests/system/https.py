@@ -69,10 +69,7 @@ class Https:
         self.tracker.write_conf()
         self.tracker.start()
         self.tracker.link("ctqu6f", "H0zoVR7I")
-        wait_for(
-            lambda: self.tracker.get("/ctqu6f/nope").body == b"Link not found",
-            "the workers to know the server",
-        )
+        self.tracker.wait_server("ctqu6f")
         return self
 
     def connect(self, name="ec.example", **kwargs):

@@ -37,10 +37,7 @@ def with_log(make_tracker, access, settings=None, **log):
     t.write_conf()
     t.start()
     t.link("ctqu6f", "H0zoVR7I")
-    wait_for(
-        lambda: t.get("/ctqu6f/nope").body == b"Link not found",
-        "the workers to know the server",
-    )
+    t.wait_server("ctqu6f")
     return t
 
 
@@ -80,6 +77,7 @@ def test_text(make_tracker):
     t.get("/img/ctqu6f/m", headers)
     t.get("/ctqu6f/H0zoVR7I")
     t.get("/ctqu6f/H0zoVR7I?x", method="HEAD")
+    t.get("/ctqu6f/nope")
     for end in (
         r'"GET /img/ctqu6f/m HTTP/1\.1" 200 68 "https://example\.com/a\?b" '
         r'"Mozilla/5\.0 \(X11\)"',

@@ -1,15 +1,16 @@
 """Certificates that come by themselves: domains, the script, the challenges."""
 
 import os
+import signal
 import subprocess
 import time
 
 import pytest
 
 from acme import ROOT, UID, Authority, Client, by_name, domains, needing
-from certificates import openssl
-from conftest import TRACKER, wait_for
-from fake_forwarder import Forwarder
+from certificates import Issuer, openssl
+from conftest import TRACKER, free_port, wait_for
+from fake_forwarder import FIRST, LAST, Forwarder, Handover
 from forward_help import QUICK, one_server
 
 NAMES = ("click.example.com", "track.example.org")
@@ -245,6 +246,12 @@ def due_certificate(directory, name, days):
     )
 
 
+def put_pair(directory, chain, key):
+    directory.mkdir()
+    (directory / "fullchain.pem").write_text(chain)
+    (directory / "privkey.pem").write_text(key)
+
+
 def test_what_is_due(scene):
     t = scene
     home = t.client.home / "certificates"
@@ -263,6 +270,50 @@ def test_what_is_due(scene):
     # One for all of them, under another name.
     due_certificate(home / "default", "*.example.com", 40)
     assert needing(t) == []
+
+
+def test_rows_of_postal(scene, work):
+    """What Postal 1.x keeps valid needs no second certificate."""
+    t = scene
+    t.settings["https"]["listen"] = f"127.0.0.1:{free_port()}"
+    t.write_conf()
+    t.process.send_signal(signal.SIGHUP)
+    t.wait_ready(2)
+    issuer = Issuer(work / "issuer")
+    # Postal renews when 31 to 21 days are left.
+    rows = {"good": (-10, 80), "late": (-75, 15), "ends": (-77, 13),
+            "over": (-90, -1), "shadow": (-10, 80), "broken": (-10, 80)}
+    names = [f"{n}.example.com" for n in (*rows, "none")]
+    t.authority.set_hosts({name: "127.0.0.1" for name in names})
+    appear(t, *names)
+    with Handover(t) as h:
+        h.name([(f"{n}.example.com", "1") for n in rows], FIRST)
+        for n, (start, end) in rows.items():
+            chain, key = issuer.issue(f"{n}.example.com", start=start, end=end)
+            if n == "broken":
+                chain = "nonsense"
+            h.give(f"{n}.example.com", "1", chain, key)
+        h.name([], LAST)
+    # A worker takes what is in the directory, also when it has ended.
+    put_pair(t.client.home / "certificates/shadow.example.com",
+             *issuer.issue("shadow.example.com", start=-90, end=-1))
+    due = [f"{n}.example.com"
+           for n in ("broken", "ends", "none", "over", "shadow")]
+    # The daemon tells the store once a second.
+    wait_for(lambda: needing(t) == due, "the rows")
+    found = by_name(t)
+    assert found["good.example.com"]["track_certificates"]["days_left"] == 80
+    assert found["ends.example.com"]["track_certificates"]["days_left"] == 13
+    assert found["shadow.example.com"]["track_certificates"] is None
+    assert found["none.example.com"]["track_certificates"] is None
+    text = domains(t).stdout
+    assert "ok          late.example.com: certificate of Postal's " \
+        "track_certificates, 15 days left\n" in text
+    assert "certificate none.example.com: no certificate\n" in text
+    out = check(t)
+    assert "domain good.example.com" not in out, out
+    assert "domain ends.example.com" not in out, out
+    assert "warn  domain none.example.com: it has no certificate" in out
 
 
 def test_arguments(scene, make_tracker):

@@ -27,10 +27,7 @@ def admin(make_tracker):
     a = Admin(make_tracker({"http": {"workers": "1"}}))
     a.tracker.start()
     a.tracker.link("ctqu6f", "H0zoVR7I")
-    wait_for(
-        lambda: a.tracker.get("/ctqu6f/nope").body == b"Link not found",
-        "the worker to know the server",
-    )
+    a.tracker.wait_server("ctqu6f")
     return a
 
 

@@ -211,7 +211,7 @@ def test_curl_over_ipv6(make_tracker):
     t.write_conf()
     t.start()
     t.link("demo", "tok", "https://example.com/a?b=c")
-    wait_for(lambda: t.get("/demo/no").body == b"Link not found", "server")
+    t.wait_server("demo")
     out = subprocess.run(
         ["curl", "-sS", "-i", "-g", f"http://[::1]:{t.port}/demo/tok"],
         capture_output=True,

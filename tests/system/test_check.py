@@ -279,51 +279,41 @@ none spool"""
            prefix=inside(script))
 
 
-def test_a_file_system_that_is_full(new):
-    """A real one of 70 MB on a loop device, filled to the last megabyte."""
-    t = new()
+# Real file systems on a loop device: megabytes, options of mkfs, what fills
+# them, and what is said.
+DISKS = {
+    "full": (
+        None, 70, ["-m", "0"],
+        "dd if=/dev/zero of=fill bs=1M status=none 2>/dev/null || true",
+        ("FAIL", r"only \d+k? are free", "make room, events that"),
+    ),
+    "smaller than the spool may grow": (
+        "2G", 200, [], "",
+        ("warn", r"\d+M are free, but the spool may grow to max_size = 2G"),
+    ),
+    # Eleven of sixteen inodes are the file system's own.
+    "without inodes": (
+        "64M", 200, ["-N", "16"],
+        "n=0; while touch $n 2>/dev/null; do n=$((n + 1)); done",
+        ("FAIL", r"no inodes left for files \(\d free\)", "remove files"),
+    ),
+}
+
+
+@pytest.mark.parametrize("max_size, megabytes, options, fill, said",
+                         DISKS.values(), ids=DISKS)
+def test_a_file_system_that_is(new, max_size, megabytes, options, fill, said):
+    t = new({"spool": {"max_size": max_size}} if max_size else None)
     image = t.directory / "image"
     with open(image, "wb") as f:
-        f.truncate(70 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+        f.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", *options, image], check=True)
     t.spool.mkdir()
     script = f"""mount -o loop {image} {t.spool}
 chown 60982 {t.spool}
 chmod 700 {t.spool}
-dd if=/dev/zero of={t.spool}/fill bs=1M status=none 2>/dev/null || true"""
-    expect(t, "FAIL", r"only \d+k? are free", "make room, events that",
-           prefix=inside(script))
-
-
-def test_a_file_system_smaller_than_the_spool_may_grow(new):
-    t = new({"spool": {"max_size": "2G"}})
-    image = t.directory / "image"
-    with open(image, "wb") as f:
-        f.truncate(200 << 20)
-    subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    t.spool.mkdir()
-    script = f"""mount -o loop {image} {t.spool}
-chown 60982 {t.spool}
-chmod 700 {t.spool}"""
-    expect(t, "warn", r"\d+M are free, but the spool may grow to max_size = 2G",
-           prefix=inside(script))
-
-
-def test_a_file_system_without_inodes(new):
-    t = new({"spool": {"max_size": "64M"}})
-    image = t.directory / "image"
-    with open(image, "wb") as f:
-        f.truncate(200 << 20)
-    # Eleven of them are the file system's own.
-    subprocess.run(["mkfs.ext4", "-q", "-N", "16", image], check=True)
-    t.spool.mkdir()
-    script = f"""mount -o loop {image} {t.spool}
-chown 60982 {t.spool}
-chmod 700 {t.spool}
-n=0
-while touch {t.spool}/$n 2>/dev/null; do n=$((n + 1)); done"""
-    expect(t, "FAIL", r"no inodes left for files \(\d free\)", "remove files",
-           prefix=inside(script))
+(cd {t.spool}; {fill or ":"})"""
+    expect(t, *said, prefix=inside(script))
 
 
 def test_a_file_system_that_is_read_only(new):
@@ -485,8 +475,7 @@ def served(new):
     def make(settings=None):
         t = new(settings).start()
         t.link("ctqu6f", "H0zoVR7I")
-        wait_for(lambda: t.get("/ctqu6f/nope").body == b"Link not found",
-                 "the server")
+        t.wait_server("ctqu6f")
         return t
 
     return make

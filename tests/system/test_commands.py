@@ -183,6 +183,16 @@ def test_usage(args, code):
     assert (r.stdout if code == 0 else r.stderr) != ""
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "check", "config", "events", "sql", "domains",
+                "selftest", "forward"])
+def test_a_word_too_many(command):
+    """The file of `check tracker.conf` would not be the one that is read."""
+    r = run(command, "tracker.conf")
+    assert r.returncode == 64
+    assert f"{command}: takes no arguments" in r.stderr
+
+
 def test_options_stand_anywhere(tracker):
     conf = str(tracker.conf)
     r = run("link", "-c", conf, "add", "https://a.example/", "--token", "T1",

@@ -7,6 +7,8 @@ import pytest
 
 from faulty_proxy import FaultyProxy, Packets, is_commit_text
 
+pytestmark = pytest.mark.starts_nothing
+
 
 @pytest.fixture
 def server(make_mariadb):

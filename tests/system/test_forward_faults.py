@@ -5,8 +5,11 @@ revoked, rows locked, a full disk), sees what a visitor gets meanwhile, what
 has become of the events when the thing works again, and that a line said so.
 """
 
+import os
 import re
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -139,6 +142,37 @@ def others_go_on(stack, agent):
     wait_for(
         lambda: agent in agents(stack.postal.loads(2)), "the other database"
     )
+
+
+def reads_configuration(f):
+    """Whether it has a file of tracker.conf.d open just now."""
+    found = []
+    for fd in os.scandir(f"/proc/{f.process.pid}/fd"):
+        try:
+            found.append(os.readlink(fd.path))
+        except FileNotFoundError:
+            pass
+    return any("/long.conf" in path for path in found)
+
+
+def test_a_reload_that_comes_too_early(stack):
+    """SIGHUP while it only reads tracker.conf waits, and ends nothing."""
+    t, f = stack.tracker, stack.forwarder
+    f.stop()
+    drop_ins = t.conf.with_name(t.conf.name + ".d")
+    drop_ins.mkdir(exist_ok=True)
+    # Many comments, so that there is time to come too early.
+    (t.directory / "long.conf").write_text("# nothing\n" * 100_000)
+    for i in range(300):
+        (drop_ins / f"{i:03}.conf").symlink_to(t.directory / "long.conf")
+    f.start()
+    deadline = time.monotonic() + 20
+    while not reads_configuration(f):
+        assert f.process.poll() is None and time.monotonic() < deadline
+    f.process.send_signal(signal.SIGHUP)
+    f.wait_log("reload: servers, webhooks and links are read again")
+    wait_for(lambda: f.log().count("connected socket=") == 2, "the store")
+    assert f.is_running()
 
 
 def test_dropped_database(two):

@@ -419,6 +419,20 @@ def test_each_commit_fails_once(proxied, fault):
     assert proxy.counts[fault] > 0, proxy.counts
 
 
+def test_a_lost_connection_is_opened_at_once(proxied):
+    """Not when something else is due: lost five times, that would take
+    20 seconds. Of two hosts the other one goes on."""
+    stack, (_, message) = proxied(1, two_hosts=True)
+    fill(stack.postal)
+    stack.start()
+    message.schedule(*["cut_before_commit"] * 5)
+    started = time.monotonic()
+    stack.tracker.get(f"/img/{server_token(1)}/{message_token(1)}")
+    stack.wait_drained()
+    assert message.counts["cut_before_commit"] == 5, message.counts
+    assert time.monotonic() - started < 10
+
+
 def test_ledger(make_stack):
     """One row a node and server; its number never goes back."""
     stack = make_stack()

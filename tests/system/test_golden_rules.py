@@ -24,6 +24,7 @@ from golden_model import Model
 from golden_rules import RULES, apply_rules
 
 CASES = load_all()
+pytestmark = pytest.mark.starts_nothing
 
 
 def yaml_text(value):

@@ -9,6 +9,7 @@ import pytest
 from conftest import PEER, TRACKER, free_port
 
 INJECT = os.path.join(os.path.dirname(PEER), "inject")
+WEB_PEER = os.path.join(os.path.dirname(PEER), "web-peer")
 
 # Calls that no role behind a filter has any business with.
 FORBIDDEN = {
@@ -144,3 +145,19 @@ def test_hijacked_admin(work, attack, reason):
         "another admin served, nothing was written",
     ]
     assert reason in log and "admin" in log, log
+
+
+@pytest.mark.parametrize("attack", ["store", "store-tables", "logger"])
+def test_flooded_worker(attack):
+    """A store or logger that was taken over keeps no worker from visitors."""
+    r = subprocess.run(
+        [WEB_PEER, TRACKER, attack],
+        capture_output=True, text=True, timeout=120, check=False,
+    )
+    assert r.returncode == 0, (r.stdout, r.stderr)
+    assert r.stdout.splitlines() == [
+        "visitors answered before",
+        "all taken",
+        "visitors answered while flooded",
+        "visitors answered after",
+    ]

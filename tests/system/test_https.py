@@ -136,15 +136,22 @@ def test_head_and_large_heads(https):
 
 
 def test_a_long_redirect_to_a_slow_reader(make_https):
-    # The kernel's timers make this one last for half a minute.
+    """More than the kernel holds for one that does not read."""
     https = make_https(settings={"clients": {"idle_timeout": "5m"}})
     url = "https://example.com/" + "a" * 60000
     https.tracker.link("ctqu6f", "Long", url)
+
+    def stands_still():
+        clicks = https.tracker.status()["accepted"]
+        time.sleep(0.3)
+        return clicks and https.tracker.status()["accepted"] == clicks
+
     with https.connect() as c:
-        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        c.send(b"GET /ctqu6f/Long HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        time.sleep(0.2)  # until its buffers are full
-        for _ in range(20):
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        c.send(b"GET /ctqu6f/Long HTTP/1.1\r\nHost: x\r\n\r\n" * 150)
+        wait_for(stands_still, "the buffers to be full")
+        assert https.tracker.status()["accepted"] < 150
+        for _ in range(150):
             assert c.reply().header("Location") == url
         c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert c.reply().body == b"Hello."
@@ -569,19 +576,27 @@ def resident_kb(https):
     return total
 
 
-def test_memory_of_idle_connections(make_https, say):
+def hold(make_https, n, *requests):
+    """n connections that idle behind these requests; how many kilobytes the
+    workers had before, and has each."""
     https = make_https(settings={
         "clients": {"max_connections_per_address": "5000"}})
     for _ in range(20):
         https.get("/")
     before = resident_kb(https)
     held = []
-    for _ in range(1000):
+    for _ in range(n):
         c = https.connect()
-        c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert c.reply().status == 200
+        for request in requests:
+            c.send(request)
+            assert c.reply().status == 200
         held.append(c)
-    each = (resident_kb(https) - before) / len(held)
+    return https, held, before, (resident_kb(https) - before) / n
+
+
+def test_memory_of_idle_connections(make_https, say):
+    https, held, before, each = hold(
+        make_https, 1000, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     say(f"an idle TLS connection: {each:.1f} kB")
     for c in held:
         c.close()
@@ -592,20 +607,8 @@ def test_memory_of_idle_connections(make_https, say):
 
 def test_memory_after_large_requests(make_https, say):
     """The pages of a large record go back when the connection idles."""
-    https = make_https(settings={
-        "clients": {"max_connections_per_address": "5000"}})
     large = b"GET / HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n" % (b"x" * 12000)
-    for _ in range(20):
-        https.get("/")
-    before = resident_kb(https)
-    held = []
-    for _ in range(300):
-        c = https.connect()
-        for _ in range(2):
-            c.send(large)
-            assert c.reply().status == 200
-        held.append(c)
-    each = (resident_kb(https) - before) / len(held)
+    _, held, _, each = hold(make_https, 300, large, large)
     say(f"an idle TLS connection after a large request: {each:.1f} kB")
     assert each < 20
     # It has lost nothing by it.

@@ -113,45 +113,103 @@ message_db:
 """
 
 
-def test_the_old_format(convert):
-    values, text = convert(OLD)
-    assert values == {
-        "postal.mode": "mysql",
-        "http.listen": "192.0.2.4:8080 [2001:db8::4]:8080",
-        "clients.proxy_protocol": "yes",
-        "clients.trusted_proxies": "127.0.0.1 ::1",
-        "main_db.host": "10.0.0.5",
-        "main_db.port": "3307",
-        "main_db.user": "tr",
-        "main_db.database": "mail",
-        "message_db.host": "10.0.0.6",
-        "message_db.prefix": "msg",
-    }
+ALL_NAMES = {
+    "MAIN_DB_HOST": "e1", "MAIN_DB_PORT": "1111", "MAIN_DB_USERNAME": "e2",
+    "MAIN_DB_DATABASE": "e3", "MESSAGE_DB_HOST": "e4",
+    "MESSAGE_DB_PORT": "2222", "MESSAGE_DB_USERNAME": "e5",
+    "MESSAGE_DB_PREFIX": "e6", "MESSAGE_DB_DATABASE_NAME_PREFIX": "e7",
+    "POSTAL_TRUSTED_PROXIES": "198.51.100.1,203.0.113.0/24",
+    "DNS_TRACK_DOMAIN": "track.env.example",
+}
+
+OLD_VALUES = {
+    "postal.mode": "mysql",
+    "http.listen": "192.0.2.4:8080 [2001:db8::4]:8080",
+    "clients.proxy_protocol": "yes",
+    "clients.trusted_proxies": "127.0.0.1 ::1",
+    "main_db.host": "10.0.0.5",
+    "main_db.port": "3307",
+    "main_db.user": "tr",
+    "main_db.database": "mail",
+    "message_db.host": "10.0.0.6",
+    "message_db.prefix": "msg",
+}
+
+# Postal's file, the environment; the values, and what stands in comments.
+FORMATS = {
     # Where each came from, what has no counterpart, what to do next.
-    assert "# postal.yml:13, main_db.host\nhost = 10.0.0.5\n" in text
-    assert "# postal.yml:18, main_db.encoding: has no counterpart" in text
-    assert "#listen = 192.0.2.4:443 [2001:db8::4]:443\n" in text
-    assert "--target track.example.org" in text
+    "old": (
+        OLD, {}, OLD_VALUES,
+        [
+            "# postal.yml:13, main_db.host\nhost = 10.0.0.5\n",
+            "# postal.yml:18, main_db.encoding: has no counterpart",
+            "#listen = 192.0.2.4:443 [2001:db8::4]:443\n",
+            "--target track.example.org",
+            "postal-tracker sql",
+            "postal-tracker check",
+        ],
+    ),
+    # What the file does not say, the environment does.
+    "old, with an environment": (
+        OLD, ALL_NAMES,
+        {**OLD_VALUES, "message_db.port": "2222", "message_db.user": "e5"},
+        ["(MAIN_DB_HOST and the file differ;"],
+    ),
+    "new": (
+        NEW, {},
+        {
+            "postal.mode": "mysql",
+            "clients.trusted_proxies":
+                "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
+            "main_db.host": "db.example.org",
+            "main_db.user": "tr",
+            "message_db.prefix": "msg",
+        },
+        [
+            "message_db.prefix: Postal ignores it in this format",
+            "#listen = 127.0.0.1:5010",
+        ],
+    ),
+    # The environment wins.
+    "new, with an environment": (
+        NEW, ALL_NAMES,
+        {
+            "postal.mode": "mysql",
+            "clients.trusted_proxies":
+                "127.0.0.1 ::1 198.51.100.1 203.0.113.0/24",
+            "main_db.host": "e1", "main_db.port": "1111",
+            "main_db.user": "e2", "main_db.database": "e3",
+            "message_db.host": "e4", "message_db.port": "2222",
+            "message_db.user": "e5", "message_db.prefix": "e7",
+        },
+        [
+            "# MAIN_DB_HOST in the environment\nhost = e1\n",
+            "--target track.env.example",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("source, env, values, said", FORMATS.values(),
+                         ids=FORMATS)
+def test_a_format(convert, source, env, values, said):
+    got, text = convert(source, env=env)
+    assert got == values
+    for words in said:
+        assert words in text
+
+
+def test_sections_without_a_counterpart(convert):
+    _, text = convert(OLD)
     assert re.search(r"^#   web$.*^#   rabbitmq$", text, re.M | re.S)
-    assert "postal-tracker sql" in text and "postal-tracker check" in text
-    # Never the password, unless asked.
-    assert "secret" not in text and "another" not in text
-    assert text.count("--password-file PATH writes it") == 2
 
 
-def test_the_new_format(convert):
-    values, text = convert(NEW)
-    assert values == {
-        "postal.mode": "mysql",
-        "clients.trusted_proxies": "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
-        "main_db.host": "db.example.org",
-        "main_db.user": "tr",
-        "message_db.prefix": "msg",
-    }
-    assert "message_db.prefix: Postal ignores it in this format" in text
-    assert "#listen = 127.0.0.1:5010" in text
-    # The message database's is the same one.
-    assert text.count("--password-file PATH writes it") == 1
+def test_passwords_are_not_shown(convert):
+    """Of the new format's two the message database's is the same one."""
+    for source, n in ((OLD, 2), (NEW, 1)):
+        _, text = convert(source)
+        assert "secret" not in text and "another" not in text
+        assert text.count("--password-file PATH writes it") == n
 
 
 def test_passwords(convert, work):
@@ -181,40 +239,6 @@ def test_a_password_file_is_not_made_for_nothing(work):
     assert not path.exists()
     said = run("--password-file", "relative", code=64)
     assert "absolute path" in said
-
-
-ALL_NAMES = {
-    "MAIN_DB_HOST": "e1", "MAIN_DB_PORT": "1111", "MAIN_DB_USERNAME": "e2",
-    "MAIN_DB_DATABASE": "e3", "MESSAGE_DB_HOST": "e4",
-    "MESSAGE_DB_PORT": "2222", "MESSAGE_DB_USERNAME": "e5",
-    "MESSAGE_DB_PREFIX": "e6", "MESSAGE_DB_DATABASE_NAME_PREFIX": "e7",
-    "POSTAL_TRUSTED_PROXIES": "198.51.100.1,203.0.113.0/24",
-    "DNS_TRACK_DOMAIN": "track.env.example",
-}
-
-
-def test_the_environment_wins_in_the_new_format(convert):
-    values, text = convert(NEW, env=ALL_NAMES)
-    assert values == {
-        "postal.mode": "mysql",
-        "clients.trusted_proxies":
-            "127.0.0.1 ::1 198.51.100.1 203.0.113.0/24",
-        "main_db.host": "e1", "main_db.port": "1111", "main_db.user": "e2",
-        "main_db.database": "e3", "message_db.host": "e4",
-        "message_db.port": "2222", "message_db.user": "e5",
-        "message_db.prefix": "e7",
-    }
-    assert "# MAIN_DB_HOST in the environment\nhost = e1\n" in text
-    assert "--target track.env.example" in text
-
-
-def test_the_file_wins_in_the_old_format(convert):
-    values, text = convert(OLD, env=ALL_NAMES)
-    assert values["main_db.host"] == "10.0.0.5"
-    assert values["message_db.prefix"] == "msg"
-    # What the file does not say, the environment does.
-    assert values["message_db.user"] == "e5"
-    assert "(MAIN_DB_HOST and the file differ;" in text
 
 
 def test_the_environment_alone(work):

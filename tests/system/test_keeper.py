@@ -532,3 +532,59 @@ def test_the_kernels_copies_are_sealed(make_https, directory):
         with pytest.raises(OSError):
             with open(f"/proc/{t.process.pid}/fd/{fd}", "r+b", 0) as f:
                 f.write(b"x")
+
+
+# --- an ACME user that was taken over ----------------------------------------
+
+ACME_UID = 60990
+
+
+def link_as(uid, target, path):
+    path.symlink_to(target)
+    os.chown(path, uid, uid, follow_symlinks=False)
+
+
+def test_links_of_the_acme_user(make_https, directory, work):
+    """No pair is served that only its owner and root can read, unless root
+    put the link there."""
+    bank = Directory(work / "bank")
+    for name in ("bank", "shop"):
+        bank.put(name)
+    bank.path.chmod(0o700)
+    home = directory.path
+    directory.put("good")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, ACME_UID, ACME_UID)
+    # Its own, as packaging/acme has them.
+    archive = work / "archive"
+    (home / "good").rename(archive)
+    link_as(ACME_UID, archive, home / "good")
+    (home / "files").mkdir()
+    for name in ("fullchain.pem", "privkey.pem"):
+        link_as(ACME_UID, bank.path / "bank" / name, home / "files" / name)
+    link_as(ACME_UID, bank.path / "bank", home / "directory")
+    link_as(0, bank.path / "shop", home / "shop")
+    t = make_https().start()
+    served(t, 2)
+    why = f"a link of uid {ACME_UID} leads to what belongs to uid 0; only " \
+        "root may make such a link"
+    t.wait_log(f'name="files" error="fullchain.pem: {why}": not served')
+    t.wait_log(f'name="directory" error="{why}": not served')
+    assert "unrecognized name" in handshake(t, "bank.example")
+    for name in ("good", "shop"):
+        assert f"CN = {name}.example" in handshake(t, f"{name}.example")
+    out = t.cli("check", check=False).stdout
+    assert f"FAIL  certificate directory: {why}, so that it is not" in out
+    assert f"FAIL  certificate files: fullchain.pem: {why}, so that" in out
+    # It is said once, and mended by root alone, without a reload.
+    assert t.log().count(why) == 2
+    (home / "directory").unlink()
+    link_as(0, bank.path / "bank", home / "directory")
+    served(t, 3)
+    assert "CN = bank.example" in handshake(t, "bank.example")
+    # The place of the whole directory may be that user's, too.
+    home.rename(work / "away")
+    link_as(ACME_UID, bank.path, home)
+    t.wait_log(rf"\[https\] certificates {home}: {why}")
+    assert "CN = good.example" in handshake(t, "good.example")
+    assert "unrecognized name" in handshake(t, "files.example")

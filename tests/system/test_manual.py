@@ -55,6 +55,7 @@ def options_of(usage):
 # --- form -------------------------------------------------------------------
 
 
+@pytest.mark.starts_nothing
 def test_lint():
     """Not even a matter of style, but that the other page is not installed."""
     r = subprocess.run(
@@ -85,6 +86,7 @@ def directives():
     return found
 
 
+@pytest.mark.starts_nothing
 def test_every_directive():
     page = read("tracker.conf.5")
     known = directives()
@@ -149,6 +151,7 @@ def test_commands_and_their_options():
     assert "-c file (or --config file)" in text
 
 
+@pytest.mark.starts_nothing
 def test_sections():
     text = read("postal-tracker.8")
     headings = re.findall(r"^[A-Z].*", text, re.M)[1:-1]
@@ -160,6 +163,7 @@ def test_sections():
     ]
 
 
+@pytest.mark.starts_nothing
 def test_shapes_are_those_that_are_tested():
     """Every example stands in the manual, to the letter."""
     page = read("postal-tracker.8")
@@ -177,6 +181,7 @@ def test_shapes_are_those_that_are_tested():
     assert names == set(SHAPES)
 
 
+@pytest.mark.starts_nothing
 def test_messages_are_ones_that_are_said():
     """What TROUBLESHOOTING explains is somewhere in the program."""
     source = ""
@@ -233,6 +238,7 @@ def test_completion_of_values(tmp_path):
         "tracker.conf"]
 
 
+@pytest.mark.starts_nothing
 def test_completion_is_found_by_bash():
     """By the name of the command, as bash-completion loads it."""
     out = run("bash", "-c", f"source {COMPLETION}; complete -p postal-tracker")

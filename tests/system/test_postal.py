@@ -22,6 +22,7 @@ from postal import GENERATIONS, LEDGER, PASSWORD, USER, Postal
 from test_golden import Replay
 from test_golden_rules import yaml_text
 
+pytestmark = pytest.mark.starts_nothing
 UUID = "00000000-0000-4000-8000-{:012x}"
 
 

@@ -132,6 +132,7 @@ def watched(make_tracker, work):
         prometheus.stop()
 
 
+@pytest.mark.starts_nothing
 def test_rules_are_well_formed_and_tested():
     for args in (["check", "rules", RULES], ["test", "rules", RULES_TEST]):
         done = subprocess.run(
@@ -147,12 +148,14 @@ def test_rules_are_well_formed_and_tested():
         assert speaks == {True, False}, name
 
 
+@pytest.mark.starts_nothing
 def test_rules_say_what_to_do():
     for name, rule in alerts().items():
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert {"summary", "description"} <= set(rule["annotations"]), name
 
 
+@pytest.mark.starts_nothing
 def test_panels_do_not_overlap():
     taken = set()
     for panel in json.loads(DASHBOARD.read_text())["panels"]:

@@ -125,7 +125,7 @@ def test_a_full_spool(make_tracker):
     """It is answered, as every visitor is, and said not to be stored."""
     t = make_tracker({**USERS, "spool": {"max_size": "1M"}}).start()
     t.link("ctqu6f", "H0zoVR7I")
-    wait_for(lambda: t.get("/ctqu6f/n").body == b"Link not found", "server")
+    t.wait_server("ctqu6f")
     lost = 0
     # Large events, and then small ones into what is left.
     for size in (4000, 1):

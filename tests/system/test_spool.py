@@ -54,7 +54,7 @@ def test_kill_rounds(make_tracker):
     t.may_die = True
     t.start()
     t.link("load")
-    wait_for(lambda: t.get("/load/x").body == b"Link not found", "server")
+    t.wait_server("load")
     answered = []
     for number in range(ROUNDS):
         loads = [Load(t, f"r{number}w{i}") for i in range(8)]
@@ -96,7 +96,7 @@ def test_kill_rounds(make_tracker):
 def test_sigterm_under_load_loses_nothing(make_tracker):
     t = make_tracker().start()
     t.link("load")
-    wait_for(lambda: t.get("/load/x").body == b"Link not found", "server")
+    t.wait_server("load")
     loads = [Load(t, f"w{i}") for i in range(16)]
     for load in loads:
         load.start()
@@ -136,9 +136,7 @@ def on_small_disk(small_disk, work):
     t.admin = Admin(t)
     t.start()
     assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
-    wait_for(
-        lambda: t.get("/ctqu6f/no").body == b"Link not found", "server"
-    )
+    t.wait_server("ctqu6f")
     yield t
     t.finish()
 

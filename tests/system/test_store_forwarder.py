@@ -1,6 +1,6 @@
 """The store beside a forwarder: events out, Postal's tables in, look-ups.
 
-The forwarder here is forwarder.py, which does what each test says.
+The forwarder here is fake_forwarder.py, which does what each test says.
 """
 
 import os

@@ -150,11 +150,12 @@ def test_renewed_broken_removed(world, issuer):
     assert "it is not set" not in said
     # Broken, in each of its parts: one line each, and the one before stays.
     for columns, why in (
-        ({"key": make_key()}, "does not belong to the certificate"),
-        ({"key": None}, "there is no private key in it"),
+        ({"key": make_key()},
+         "column key: [^\\n]*does not belong to the certificate"),
+        ({"key": None}, "column key: there is no private key in it"),
         ({"key": "x" * 20000}, "the key is longer than a key may be"),
         ({"certificate": "nonsense", "intermediaries": None},
-         "fullchain.pem: "),
+         "columns certificate and intermediaries: "),
     ):
         postal.change_certificate(NAME, **{**renewed, **columns})
         t.wait_log(rf'certificate name="{ROW}" error="[^\n]*{why}[^\n]*: the '

@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from conftest import TRACKER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,7 +16,7 @@ LEVELS = [
     ["ipc", "sandbox", "config", "http", "tls"],
     ["role"],
     ["monitor"],
-    ["web", "keeper", "logger", "store", "forward", "admin"],
+    ["web", "keeper", "logger", "store", "forward", "admin", "binder"],
     ["cli"],
 ]
 LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
@@ -37,11 +39,13 @@ def includes(path):
     return re.findall(r'#include ["<]([^">]+)[">]', path.read_text())
 
 
+@pytest.mark.starts_nothing
 def test_every_room_is_in_the_drawing():
     rooms = {p.name for p in SRC.iterdir() if p.is_dir()}
     assert rooms == set(LEVEL)
 
 
+@pytest.mark.starts_nothing
 def test_includes_only_go_down():
     for path in SRC.glob("*/*.[ch]"):
         room = path.parent.name
@@ -52,6 +56,7 @@ def test_includes_only_go_down():
             assert LEVEL[other] < LEVEL[room], f"{path}: {name}"
 
 
+@pytest.mark.starts_nothing
 def test_libraries_have_their_owners():
     for path in SRC.glob("**/*.[ch]"):
         for name in includes(path):
@@ -59,6 +64,7 @@ def test_libraries_have_their_owners():
             assert not owners or path.parent.name in owners, f"{path}: {name}"
 
 
+@pytest.mark.starts_nothing
 def test_files_say_what_they_are_and_stay_small():
     for path in [*SRC.glob("**/*.[ch]"), *ROOT.glob("tests/*/*.[ch]")]:
         lines = path.read_text().splitlines()
@@ -118,6 +124,7 @@ def test_version_says_how_it_was_built():
     assert str(ROOT) not in out
 
 
+@pytest.mark.starts_nothing
 def test_readme_has_its_two_commands():
     blocks = re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(),
                         re.S)
@@ -141,6 +148,7 @@ def test_the_build_refuses_a_call_that_is_listed_twice(tmp_path):
     assert "the call is listed twice: read" in bad.stderr
 
 
+@pytest.mark.starts_nothing
 def test_policies_say_why():
     dangerous = {
         "openat", "mmap", "prctl", "ioctl", "socket", "connect", "clone",

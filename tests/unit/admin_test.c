@@ -190,6 +190,22 @@ expect_line(const char *text, const char *line)
 		fail_msg("%s in\n%s", line, text);
 }
 
+/* One a line, without what all names begin with. */
+static void
+expect_samples(const char *text, const char *samples)
+{
+	while (*samples != '\0') {
+		int len = (int)strcspn(samples, "\n");
+		char line[200];
+
+		(void)snprintf(
+		    line, sizeof(line), "postal_tracker_%.*s", len, samples);
+		expect_line(text, line);
+		samples += len;
+		samples += *samples == '\n';
+	}
+}
+
 static void
 expect_none(const char *text, const char *part)
 {
@@ -223,34 +239,33 @@ test_without_the_store(void **state)
 	const char *text = render(NULL);
 
 	(void)state;
-	expect_line(text,
-	    "postal_tracker_build_info{version=\"" TRACKER_VERSION "\"} 1");
-	expect_line(text, "postal_tracker_store_up 0");
-	expect_line(text, "postal_tracker_ready 0");
+	expect_samples(text, "build_info{version=\"" TRACKER_VERSION "\"} 1\n"
+			     "store_up 0\n"
+			     "ready 0");
 	expect_none(text, "spool");
 }
 
 static void
 test_numbers(void **state)
 {
-	static const char *const lines[] = {"store_up 1", "ready 1",
-	    "store_start_time_seconds 1.5", "spool_accepted_total 28",
-	    "spool_written_total 1", "spool_unmatched_total 2",
-	    "spool_duplicates_total 3", "spool_set_aside 4",
-	    "spool_expired_total 5", "spool_pending 6", "spool_lost_total 7",
-	    "spool_late_total 8", "spool_size_bytes 4096",
-	    "spool_limit_bytes 8192"};
 	struct ipc_status s = some_status();
 	const char *text = render(&s);
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LENGTH(lines); i++) {
-		char line[128];
-
-		(void)snprintf(
-		    line, sizeof(line), "postal_tracker_%s", lines[i]);
-		expect_line(text, line);
-	}
+	expect_samples(text, "store_up 1\n"
+			     "ready 1\n"
+			     "store_start_time_seconds 1.5\n"
+			     "spool_accepted_total 28\n"
+			     "spool_written_total 1\n"
+			     "spool_unmatched_total 2\n"
+			     "spool_duplicates_total 3\n"
+			     "spool_set_aside 4\n"
+			     "spool_expired_total 5\n"
+			     "spool_pending 6\n"
+			     "spool_lost_total 7\n"
+			     "spool_late_total 8\n"
+			     "spool_size_bytes 4096\n"
+			     "spool_limit_bytes 8192");
 	/* Stand-alone there is neither Postal nor a forwarder. */
 	expect_none(text, "forwarder");
 	expect_none(text, "replica");
@@ -267,8 +282,8 @@ test_forwarder(void **state)
 	s.mode = IPC_MODE_MYSQL;
 	s.domains = 9;
 	text = render(&s);
-	expect_line(text, "postal_tracker_tracking_domains 9");
-	expect_line(text, "postal_tracker_forwarder_up 0");
+	expect_samples(text, "tracking_domains 9\n"
+			     "forwarder_up 0");
 	/* What it said before it went away is nobody's state. */
 	expect_none(text, "postal_tracker_replica_lag_seconds");
 	s.forwarder = 1;
@@ -279,15 +294,15 @@ test_forwarder(void **state)
 	    .broken = 2,
 	    .error = span_of("no")};
 	text = render(&s);
-	expect_line(text, "postal_tracker_forwarder_up 1");
-	expect_line(text, "postal_tracker_forwarder_database_up 1");
-	expect_line(text, "postal_tracker_forwarder_events_per_second 70000");
-	expect_line(text, "postal_tracker_replica_lag_seconds 1.5");
-	expect_line(text, "postal_tracker_forwarder_databases 3");
-	expect_line(text, "postal_tracker_forwarder_databases_failing 2");
-	expect_line(text, "postal_tracker_forwarder_error 1");
+	expect_samples(text, "forwarder_up 1\n"
+			     "forwarder_database_up 1\n"
+			     "forwarder_events_per_second 70000\n"
+			     "replica_lag_seconds 1.5\n"
+			     "forwarder_databases 3\n"
+			     "forwarder_databases_failing 2\n"
+			     "forwarder_error 1");
 	s.forwarder_state.error.len = 0;
-	expect_line(render(&s), "postal_tracker_forwarder_error 0");
+	expect_samples(render(&s), "forwarder_error 0");
 }
 
 /* Each counter is one sample, with its own value; each metric one head. */
@@ -329,15 +344,13 @@ test_roles(void **state)
 	expect_none(render(&s), "role_up");
 	s.roles = list_roles(rows, ARRAY_LENGTH(rows));
 	text = render(&s);
-	expect_line(
-	    text, "postal_tracker_role_up{role=\"store\",index=\"0\"} 1");
-	expect_line(text, "postal_tracker_role_up{role=\"web\",index=\"1\"} 0");
 	/* Of two with one name the younger one. */
-	expect_line(text, "postal_tracker_role_up{role=\"web\",index=\"0\"} 1");
-	expect_line(text,
-	    "postal_tracker_role_starts_total{role=\"web\",index=\"0\"} 1");
-	expect_line(text, "postal_tracker_role_start_time_seconds{role=\"web\","
-			  "index=\"0\"} 4");
+	expect_samples(text,
+	    "role_up{role=\"store\",index=\"0\"} 1\n"
+	    "role_up{role=\"web\",index=\"1\"} 0\n"
+	    "role_up{role=\"web\",index=\"0\"} 1\n"
+	    "role_starts_total{role=\"web\",index=\"0\"} 1\n"
+	    "role_start_time_seconds{role=\"web\",index=\"0\"} 4");
 }
 
 static void
@@ -347,15 +360,11 @@ test_commits(void **state)
 	const char *text = render(&s);
 
 	(void)state;
-	expect_line(text,
-	    "postal_tracker_commit_duration_seconds_bucket{le=\"0.0001\"} 3");
-	expect_line(text,
-	    "postal_tracker_commit_duration_seconds_bucket{le=\"0.0025\"} 7");
-	expect_line(text,
-	    "postal_tracker_commit_duration_seconds_bucket{le=\"+Inf\"} 12");
-	expect_line(text, "postal_tracker_commit_duration_seconds_count 12");
-	expect_line(
-	    text, "postal_tracker_commit_duration_seconds_sum 1.234567");
+	expect_samples(text, "commit_duration_seconds_bucket{le=\"0.0001\"} 3\n"
+			     "commit_duration_seconds_bucket{le=\"0.0025\"} 7\n"
+			     "commit_duration_seconds_bucket{le=\"+Inf\"} 12\n"
+			     "commit_duration_seconds_count 12\n"
+			     "commit_duration_seconds_sum 1.234567");
 }
 
 static void
@@ -388,16 +397,13 @@ test_certificates(void **state)
 	facts.pairs = (struct ipc_list){ARRAY_LENGTH(rows), writer_span(&w)};
 	metrics_render(&out, &facts);
 	text = text_of(&out);
-	expect_line(text, "postal_tracker_certificates{state=\"served\"} 1");
-	expect_line(text, "postal_tracker_certificates{state=\"kept\"} 1");
-	expect_line(text, "postal_tracker_certificates{state=\"refused\"} 1");
-	expect_line(text, "postal_tracker_certificates{state=\"waiting\"} 0");
-	expect_line(text,
-	    "postal_tracker_certificate_end_time_seconds{name=\"a\"} "
-	    "1800000000");
-	expect_line(text,
-	    "postal_tracker_certificate_end_time_seconds{name=\"b\"} "
-	    "1700000000");
+	expect_samples(text,
+	    "certificates{state=\"served\"} 1\n"
+	    "certificates{state=\"kept\"} 1\n"
+	    "certificates{state=\"refused\"} 1\n"
+	    "certificates{state=\"waiting\"} 0\n"
+	    "certificate_end_time_seconds{name=\"a\"} 1800000000\n"
+	    "certificate_end_time_seconds{name=\"b\"} 1700000000");
 	assert_null(strstr(text, "name=\"c\""));
 }
 

@@ -1,13 +1,16 @@
 /*
- * cli_domains_test.c - when a certificate is due, and what the ACME client
- * noted
+ * cli_domains_test.c - when a certificate is due, what the ACME client noted,
+ * and what is read of directories and stores without end
  */
 #include "tests/unit/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -35,6 +38,44 @@ test_due(void **state)
 		    rows[i].due)
 			fail_msg("row %zu", i);
 	}
+}
+
+/* Postal renews its own when 31 to 21 days are left. */
+static void
+test_rows(void **state)
+{
+	const int64_t now = 1700000000;
+	struct certificate_state rows[] = {
+	    {.name = "track_certificates/a.example",
+		.state = IPC_CERTIFICATE_SERVED,
+		.not_before = now - 70 * DAY,
+		.not_after = now + 20 * DAY},
+	    {.name = "b.example",
+		.state = IPC_CERTIFICATE_SERVED,
+		.not_after = now + DAY},
+	    {.name = "track_certificates/c.example",
+		.state = IPC_CERTIFICATE_REFUSED,
+		.not_after = now + DAY},
+	    {.name = "track_certificates/d.example",
+		.state = IPC_CERTIFICATE_SERVED,
+		.not_before = now + 1,
+		.not_after = now + DAY},
+	};
+	const struct certificate_states all = {rows, ARRAY_LENGTH(rows)};
+	struct certificate_state *a = &rows[0];
+
+	(void)state;
+	assert_ptr_equal(domains_find_row(&all, "a.example", now), a);
+	assert_null(domains_find_row(&all, "b.example", now));
+	assert_null(domains_find_row(&all, "c.example", now));
+	assert_null(domains_find_row(&all, "d.example", now));
+	assert_false(domains_row_is_due(a, now));
+	assert_false(domains_row_is_due(a, now + 6 * DAY));
+	assert_true(domains_row_is_due(a, now + 7 * DAY));
+	a->state = IPC_CERTIFICATE_KEPT;
+	assert_ptr_equal(
+	    domains_find_row(&all, "a.example", now + 20 * DAY - 1), a);
+	assert_null(domains_find_row(&all, "a.example", now + 20 * DAY));
 }
 
 static void
@@ -116,11 +157,173 @@ test_only_files_are_opened(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* --- without end ------------------------------------------------------- */
+
+/* A directory that is full of what somebody else put there. */
+static void
+test_a_full_directory(void **state)
+{
+	char directory[] = "/tmp/domains-test.XXXXXX", command[200];
+	char wanted[200];
+	struct domains_certificates all;
+	struct err e = {0};
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(command, sizeof(command),
+	    "cd %s && seq -f x%%05g 16000 | xargs touch", directory);
+	assert_int_equal(system(command), 0);
+	/* With "." and ".." it is two more. */
+	assert_int_equal(domains_read_certificates(&all, directory, &e), -1);
+	(void)snprintf(wanted, sizeof(wanted),
+	    "[https] certificates %s holds more than 16000 entries", directory);
+	assert_string_equal(e.text, wanted);
+	domains_clear_certificates(&all);
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
+/* One that is too long, of which the first part is read, and links to it. */
+static void
+test_long_certificates(void **state)
+{
+	char directory[] = "/tmp/domains-test.XXXXXX", command[300];
+	char wanted[200];
+	struct domains_certificates all;
+	struct err e = {0};
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(command, sizeof(command),
+	    "cd %s && mkdir one && truncate -s 1M one/fullchain.pem && "
+	    "for i in $(seq 127); do ln -s one $i; done",
+	    directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(domains_read_certificates(&all, directory, &e), 0);
+	assert_int_equal(all.n, 128);
+	domains_clear_certificates(&all);
+	(void)snprintf(
+	    command, sizeof(command), "cd %s && ln -s one 128", directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(domains_read_certificates(&all, directory, &e), -1);
+	(void)snprintf(wanted, sizeof(wanted),
+	    "[https] certificates %s: the certificates have more than 32 MB "
+	    "together; remove what is not used",
+	    directory);
+	assert_string_equal(e.text, wanted);
+	domains_clear_certificates(&all);
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
+static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
+
+/* Answers so many pages of a thousand names, each twice; then empty ones. */
+static void
+serve(int fd, unsigned int pages)
+{
+	static uint8_t bytes[32 * 1024];
+	const struct ipc_channel c = {fd, IPC_STORE, IPC_TOOL};
+	struct ipc_received in;
+
+	for (unsigned int page = 0; ipc_receive(&c, buffer, &in) == IPC_OK;
+	     page++) {
+		struct writer w = writer_of(bytes, sizeof(bytes));
+		struct ipc_domains body = {.rows = {0, {NULL, 0}}};
+
+		for (unsigned int i = 0; page < pages && i < 1000; i++) {
+			char name[16];
+			struct ipc_domain_row row = {.server_id = 1 + i % 2};
+
+			(void)snprintf(
+			    name, sizeof(name), "N%08u", page * 500 + i / 2);
+			row.name = span_of(name);
+			(void)ipc_put(&w, &ipc_domain_row_record, &row);
+			body.rows.count++;
+		}
+		body.rows.records = writer_span(&w);
+		if (ipc_send(&c, scratch, IPC_DOMAINS, &body, -1) != IPC_OK)
+			break;
+	}
+	_exit(0);
+}
+
+static int
+read_names(unsigned int pages, struct domains_names *all, struct err *e)
+{
+	struct ask a = {.buffer = malloc(IPC_RECORD_MAX),
+	    .scratch = malloc(IPC_RECORD_MAX)};
+	int ends[2], result;
+	pid_t child;
+
+	assert_non_null(a.buffer);
+	assert_non_null(a.scratch);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)close(ends[0]);
+		serve(ends[1], pages);
+	}
+	(void)close(ends[1]);
+	a.channel = (struct ipc_channel){ends[0], IPC_TOOL, IPC_STORE};
+	result = domains_read_names(&a, all, e);
+	(void)close(ends[0]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	free(a.buffer);
+	free(a.scratch);
+	return result;
+}
+
+static void
+test_names(void **state)
+{
+	struct domains_names all;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(read_names(0, &all, &e), 0);
+	assert_int_equal(all.n, 0);
+	assert_int_equal(read_names(3, &all, &e), 0);
+	assert_int_equal(all.n, 1500);
+	assert_string_equal(all.list[0].name, "n00000000");
+	assert_string_equal(all.list[1499].name, "n00001499");
+	domains_clear_names(&all);
+	/* All that may be. */
+	assert_int_equal(read_names(DOMAINS_MOST / 1000, &all, &e), 0);
+	assert_int_equal(all.n, DOMAINS_MOST / 2);
+	domains_clear_names(&all);
+}
+
+static void
+test_names_without_end(void **state)
+{
+	struct domains_names all;
+	struct err e = {0};
+
+	(void)state;
+	/* Instead of all memory of the machine. */
+	(void)alarm(60);
+	assert_int_equal(read_names(UINT32_MAX, &all, &e), -1);
+	(void)alarm(0);
+	assert_string_equal(
+	    e.text, "the store names more than 100000 tracking domains");
+	/* Each was there twice. */
+	assert_int_equal(all.n, DOMAINS_MOST / 2);
+	domains_clear_names(&all);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_due),
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_a_full_directory),
+	    cmocka_unit_test(test_long_certificates),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_names_without_end),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_only_files_are_opened),
 	};

@@ -1,9 +1,19 @@
 /*
- * cli_visit_test.c - where selftest asks, and how it reads what is answered
+ * cli_visit_test.c - where selftest asks, how it reads what is answered, and
+ * how long it waits
  */
 #include "tests/unit/test.h"
 
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base/array.h"
+#include "base/clock.h"
 #include "cli/visit.h"
 
 static void
@@ -111,6 +121,95 @@ test_what_is_no_head(void **state)
 	assert_string_equal(a.location, "");
 }
 
+/* --- a server that takes its time --------------------------------------- */
+
+/* An answer, and then a byte each 10 ms, without end. */
+static _Noreturn void
+trickle(int listener)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nX-Long: ";
+	char request[2048];
+	int fd;
+
+	(void)alarm(60);
+	fd = accept(listener, NULL, NULL);
+
+	if (fd < 0 || read(fd, request, sizeof(request)) <= 0 ||
+	    write(fd, head, sizeof(head) - 1) < 0)
+		_exit(1);
+	for (;;) {
+		if (send(fd, "x", 1, MSG_NOSIGNAL) != 1)
+			_exit(0);
+		(void)usleep(10000);
+	}
+}
+
+static void
+visit_slow(bool https, const char *why)
+{
+	struct sockaddr_in sa = {
+	    .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(sa);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t begun = clock_mono_ms();
+	struct visit_answer a;
+	struct visit_place place = {.https = https, .host = "127.0.0.1"};
+	struct err e = {0};
+	pid_t child;
+
+	assert_true(listener >= 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(
+	    getsockname(listener, (struct sockaddr *)&sa, &len), 0);
+	place.port = ntohs(sa.sin_port);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		trickle(listener);
+	(void)close(listener);
+	assert_int_equal(visit(&place, "/", 300, &a, &e), -1);
+	assert_true(clock_mono_ms() - begun >= 300);
+	assert_true(clock_mono_ms() - begun < VISIT_WITHIN_MS);
+	(void)kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	if (strstr(e.text, why) == NULL)
+		fail_msg("%s", e.text);
+}
+
+static void
+test_an_answer_without_end(void **state)
+{
+	(void)state;
+	/* Instead of waiting for ever. */
+	(void)alarm(60);
+	visit_slow(false, "127.0.0.1 did not finish its answer within 0.3 s");
+	(void)alarm(0);
+}
+
+/* A curl that does not end as it is told. */
+static void
+test_a_curl_without_end(void **state)
+{
+	char directory[] = "/tmp/visit-test.XXXXXX", path[64], command[200];
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(command, sizeof(command),
+	    "cd %s && printf '#!/bin/sh\\nPATH=/usr/bin:/bin exec sleep "
+	    "100\\n' >curl && "
+	    "chmod +x curl",
+	    directory);
+	assert_int_equal(system(command), 0);
+	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	(void)alarm(60);
+	visit_slow(true, "127.0.0.1 did not finish its answer within 0.3 s");
+	(void)alarm(0);
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
 int
 main(void)
 {
@@ -119,6 +218,8 @@ main(void)
 	    cmocka_unit_test(test_wrong_urls),
 	    cmocka_unit_test(test_heads),
 	    cmocka_unit_test(test_what_is_no_head),
+	    cmocka_unit_test(test_an_answer_without_end),
+	    cmocka_unit_test(test_a_curl_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

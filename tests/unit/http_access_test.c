@@ -7,21 +7,13 @@
 
 #include "base/array.h"
 #include "http/access.h"
+#include "tests/unit/address.h"
 
 /* 2026-11-25 18:00:00.000042 UTC */
 #define AT_US INT64_C(1795629600000042)
 
 static struct http_access_clock clocks[3];
 static uint8_t line[HTTP_ACCESS_LINE_MAX + 1];
-
-static struct addr
-address(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(span_of(text), &a), 0);
-	return a;
-}
 
 static const char *
 render(enum http_access_format format, const struct http_access_request *r,

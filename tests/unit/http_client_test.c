@@ -5,15 +5,7 @@
 
 #include "base/array.h"
 #include "http/client.h"
-
-static struct addr
-address(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(span_of(text), &a), 0);
-	return a;
-}
+#include "tests/unit/address.h"
 
 static void
 assert_address(const struct addr *a, const char *expected)

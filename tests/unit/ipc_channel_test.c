@@ -82,7 +82,8 @@ send_raw(int fd, const void *bytes, size_t len, size_t n_fds)
 }
 
 static const struct ipc_channel_offer offer = {IPC_WEB, 3, 77};
-static const uint8_t stop_bytes[] = {IPC_STOP, 0, 1, 0, 0, 0};
+static const uint8_t stop_bytes[] = {
+    IPC_STOP, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 static void
 test_message_and_descriptor(void **state)

@@ -94,6 +94,9 @@ static const struct {
     {"CHALLENGES_DUE", IPC_STORE, IPC_FORWARDER, 0},
     {"PING", IPC_MONITOR, ROLES, 0},
     {"PONG", ROLES, IPC_MONITOR, 0},
+    {"PORT_OPEN", IPC_MONITOR, IPC_BINDER, 0},
+    {"PORT_OPENED", IPC_BINDER, IPC_MONITOR, 1},
+    {"PORT_REFUSED", IPC_BINDER, IPC_MONITOR, 0},
 };
 
 static void
@@ -333,8 +336,8 @@ test_wrong_direction_is_refused(void **state)
 		const struct ipc_message *m = ipc_message_find(i);
 		size_t len = encode(m, false, bytes, sizeof(bytes));
 
-		for (unsigned int from = 1; from <= IPC_LOGGER; from <<= 1)
-			for (unsigned int to = 1; to <= IPC_LOGGER; to <<= 1) {
+		for (unsigned int from = 1; from <= IPC_BINDER; from <<= 1)
+			for (unsigned int to = 1; to <= IPC_BINDER; to <<= 1) {
 				bool allowed =
 				    (m->from & from) != 0 && (m->to & to) != 0;
 

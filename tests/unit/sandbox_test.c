@@ -101,7 +101,7 @@ test_what_is_not_listed_is_refused(void **state)
 	size_t tried = 0;
 
 	(void)state;
-	assert_int_equal(sandbox_n_tables, 6);
+	assert_int_equal(sandbox_n_tables, 7);
 	for (size_t i = 0; i < sandbox_n_tables; i++) {
 		const struct sandbox_table *table = &sandbox_tables[i];
 
@@ -117,7 +117,7 @@ test_what_is_not_listed_is_refused(void **state)
 			tried++;
 		}
 	}
-	assert_in_range(tried, 1950, 6 * HIGHEST_CALL);
+	assert_in_range(tried, 2275, 7 * HIGHEST_CALL);
 }
 
 /* Calls that only some arguments make harmless. */
@@ -231,24 +231,37 @@ test_kill_ends_at_once(void **state)
 }
 
 #ifdef __x86_64__
+/* How a child ends that makes a call of i386: getpid there, writev here. */
+static int
+try_int80(bool filtered)
+{
+	long number = 20;
+	struct err e;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return end_of(pid);
+	/* cmocka has a handler of its own. */
+	(void)signal(SIGSEGV, SIG_DFL);
+	if (filtered &&
+	    (sandbox_no_new_privileges(&e) != 0 ||
+		sandbox_load_filter("web", SANDBOX_TRAP, refused, &e) != 0))
+		_exit(NO_FILTER);
+	__asm__ volatile("int $0x80" : "+a"(number) : : "memory");
+	_exit(0);
+}
+
 /* The numbers of other tables of calls lead nowhere: i386 and x32. */
 static void
 test_other_call_tables(void **state)
 {
 	struct err e;
-	pid_t pid = fork();
+	pid_t pid;
 
 	(void)state;
-	if (pid == 0) {
-		long number = 20; /* getpid of i386, writev here */
-
-		if (sandbox_no_new_privileges(&e) != 0 ||
-		    sandbox_load_filter("web", SANDBOX_TRAP, refused, &e) != 0)
-			_exit(NO_FILTER);
-		__asm__ volatile("int $0x80" : "+a"(number) : : "memory");
-		_exit(0);
-	}
-	assert_int_equal(end_of(pid), -SIGSYS);
+	/* A kernel without 32-bit calls ends both. */
+	assert_int_equal(
+	    try_int80(true), try_int80(false) == -SIGSEGV ? -SIGSEGV : -SIGSYS);
 	pid = fork();
 	if (pid == 0) {
 		if (sandbox_no_new_privileges(&e) != 0 ||

@@ -5,22 +5,13 @@
  */
 #include "tests/unit/test.h"
 
-#include <ftw.h>
 #include <unistd.h>
 
 #include "store/replica.h"
+#include "tests/unit/directory.h"
 
-static char directory[] = "/tmp/replica-test-XXXXXX";
 static struct links_db l;
 static struct err e;
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	return at->level == 0 ? 0 : remove(path);
-}
 
 static void
 reopen(void)
@@ -36,7 +27,7 @@ close_all(void **state)
 	(void)state;
 	links_close(&l);
 	memset(&l, 0, sizeof(l));
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return directory_empty();
 }
 
 static void
@@ -356,8 +347,7 @@ main(void)
 	};
 	int failed;
 
-	if (mkdtemp(directory) == NULL || chdir(directory) != 0 ||
-	    database_setup(&e) != 0)
+	if (directory_enter() != 0 || database_setup(&e) != 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	return rmdir(directory) != 0 ? 1 : failed;

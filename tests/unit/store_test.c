@@ -5,30 +5,13 @@
  */
 #include "tests/unit/test.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "store/links.h"
 #include "store/spool.h"
-
-static char directory[] = "/tmp/store-test-XXXXXX";
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	return at->level == 0 ? 0 : remove(path);
-}
-
-static int
-empty_directory(void **state)
-{
-	(void)state;
-	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
+#include "tests/unit/directory.h"
 
 static void
 write_file(const char *name, const char *text)
@@ -648,7 +631,8 @@ close_all(void **state)
 	links_close(&links);
 	memset(&spool, 0, sizeof(spool));
 	memset(&links, 0, sizeof(links));
-	return empty_directory(state);
+	(void)state;
+	return directory_empty();
 }
 
 int
@@ -675,8 +659,7 @@ main(void)
 	};
 	int failed;
 
-	if (mkdtemp(directory) == NULL || chdir(directory) != 0 ||
-	    database_setup(&e) != 0)
+	if (directory_enter() != 0 || database_setup(&e) != 0)
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	return rmdir(directory) != 0 ? 1 : failed;

@@ -85,26 +85,13 @@ run(void)
 }
 
 static void
-say(const char *text, size_t len)
-{
-	size_t room;
-	uint8_t *at = br_ssl_engine_sendapp_buf(&client.context.eng, &room);
-
-	assert_non_null(at);
-	assert_true(room >= len);
-	memcpy(at, text, len);
-	br_ssl_engine_sendapp_ack(&client.context.eng, len);
-	br_ssl_engine_flush(&client.context.eng, 0);
-}
-
-static void
 exchange_data(void)
 {
 	static uint8_t big[30000];
 	struct span rest = {big, sizeof(big)};
 
 	assert_int_equal(tls_state(p.server), TLS_OPEN);
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	run();
 	assert_int_equal(p.n_plain, 5);
 	assert_memory_equal(p.plain, "hello", 5);
@@ -121,9 +108,35 @@ exchange_data(void)
 	assert_memory_equal(p.answer, big, sizeof(big));
 }
 
+/* Our first flight is ready to be taken. */
+static void
+start_flight(void)
+{
+	static uint8_t hello[1000];
+	size_t n;
+
+	start("ec.test", WORLD_EC, 1000);
+	n = client_take(&client, hello, sizeof(hello));
+	tls_feed(p.server, (struct span){hello, n});
+	world_sign(&world, p.server);
+}
+
+/* The client takes it; returns the length of its answer. */
+static size_t
+answer_flight(uint8_t *answer, size_t size)
+{
+	static uint8_t flight[8000];
+	size_t n;
+
+	start_flight();
+	n = tls_take(p.server, flight, sizeof(flight));
+	(void)client_feed(&client, (struct span){flight, n}, p.answer, 0);
+	return client_take(&client, answer, size);
+}
+
 /* --- every way ---------------------------------------------------------- */
 
-static const struct {
+static const struct way {
 	const char *name;
 	uint32_t key;
 	uint16_t suite;
@@ -137,33 +150,43 @@ static const struct {
 };
 static const size_t steps[] = {1, 5, 100, TLS_FEED_MAX};
 
+/* The client, begun, asks for a name with this suite and session (or none). */
+static void
+go_on(
+    const char *name, uint16_t suite, const br_ssl_session_parameters *session)
+{
+	br_ssl_engine_context *e = &client.context.eng;
+
+	br_ssl_engine_set_suites(e, &suite, 1);
+	if (session != NULL)
+		br_ssl_engine_set_session_parameters(e, session);
+	assert_int_equal(
+	    br_ssl_client_reset(&client.context, name, session != NULL), 1);
+	run();
+	exchange_data();
+}
+
 static void
 test_every_way(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(ways) * 2; i++) {
-		size_t way = i / 2;
+		const struct way *w = &ways[i / 2];
 		bool x25519 = i % 2 == 0;
 		struct tls_info info;
 
-		start(ways[way].name, ways[way].key,
-		    steps[i % ARRAY_LENGTH(steps)]);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[way].suite, 1);
+		start(w->name, w->key, steps[i % ARRAY_LENGTH(steps)]);
 		/* The curve of the certificate has to be among them. */
 		if (!x25519)
 			br_ssl_engine_set_ec(
 			    &client.context.eng, &br_ec_p256_m31);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[way].name, 0), 1);
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, NULL);
 		info = tls_info(p.server);
 		assert_int_equal(
 		    info.group, x25519 ? TLS_GROUP_X25519 : TLS_GROUP_P256);
 		assert_int_equal(
-		    client.context.eng.session.cipher_suite, ways[way].suite);
-		assert_true(span_equal(info.name, span_of(ways[way].name)));
+		    client.context.eng.session.cipher_suite, w->suite);
+		assert_true(span_equal(info.name, span_of(w->name)));
 		assert_false(info.resumed);
 		world_end(p.server);
 	}
@@ -177,55 +200,34 @@ test_resumption(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(ways); i++) {
-		start(ways[i].name, ways[i].key, 100);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[i].suite, 1);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 0), 1);
-		run();
-		exchange_data();
+		const struct way *w = &ways[i];
+
+		start(w->name, w->key, 100);
+		go_on(w->name, w->suite, NULL);
 		br_ssl_engine_get_session_parameters(
 		    &client.context.eng, &session);
 		world_end(p.server);
 
 		/* Another worker, which shares nothing but the memory. */
-		start(ways[i].name, ways[i].key, 1);
+		start(w->name, w->key, 1);
 		world_end(p.server);
 		p.server =
 		    tls_begin(&other, aligned_alloc(4096, tls_conn_size()));
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 1), 1);
 		p.hold = true;
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, &session);
 		assert_true(tls_info(p.server).resumed);
 		world_end(p.server);
 
 		/* For another name: a full handshake. */
-		start("www.example.com", ways[i].key, 500);
-		br_ssl_engine_set_suites(
-		    &client.context.eng, &ways[i].suite, 1);
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, "www.example.com", 1),
-		    1);
-		run();
-		exchange_data();
+		start("www.example.com", w->key, 500);
+		go_on("www.example.com", w->suite, &session);
 		assert_false(tls_info(p.server).resumed);
 		world_end(p.server);
 
 		/* Ended: a full handshake again. */
-		start(ways[i].name, ways[i].key, 500);
+		start(w->name, w->key, 500);
 		world.server.now_s += 100;
-		br_ssl_engine_set_session_parameters(
-		    &client.context.eng, &session);
-		assert_int_equal(
-		    br_ssl_client_reset(&client.context, ways[i].name, 1), 1);
-		run();
-		exchange_data();
+		go_on(w->name, w->suite, &session);
 		assert_false(tls_info(p.server).resumed);
 		world_end(p.server);
 		world.server.now_s -= 100;
@@ -442,10 +444,7 @@ test_replies(void **state)
 		const uint8_t *b = (const uint8_t *)replies[i].bytes;
 		size_t n;
 
-		start("ec.test", WORLD_EC, 1000);
-		n = client_take(&client, buffer, sizeof(buffer));
-		tls_feed(p.server, (struct span){buffer, n});
-		world_sign(&world, p.server);
+		start_flight();
 		assert_true(tls_take(p.server, buffer, sizeof(buffer)) > 100);
 		tls_feed(p.server, (struct span){b, replies[i].len});
 		n = tls_take(p.server, buffer, sizeof(buffer));
@@ -466,13 +465,9 @@ static void
 test_no_alert_inside_a_record(void **state)
 {
 	static uint8_t buffer[8000];
-	size_t n;
 
 	(void)state;
-	start("ec.test", WORLD_EC, 1000);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
+	start_flight();
 	assert_int_equal(tls_take(p.server, buffer, 50), 50);
 	assert_false(tls_wants_input(p.server));
 	tls_feed(p.server, span_of("\x17\x03\x03"));
@@ -532,7 +527,7 @@ test_consume_nothing(void **state)
 	(void)state;
 	start("ec.test", WORLD_EC, 1000);
 	run();
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	n = client_take(&client, buffer, sizeof(buffer));
 	for (size_t i = 0; i < n; i++) {
 		tls_feed(p.server, (struct span){buffer + i, 1});
@@ -556,7 +551,7 @@ test_tampering(void **state)
 	(void)state;
 	start("ec.test", WORLD_EC, 1000);
 	run();
-	say("hello", 5);
+	client_say(&client, span_of("hello"));
 	n = client_take(&client, buffer, sizeof(buffer));
 	buffer[n - 1] ^= 1;
 	tls_feed(p.server, (struct span){buffer, n});
@@ -577,13 +572,7 @@ test_bad_finished(void **state)
 	size_t n;
 
 	(void)state;
-	start("ec.test", WORLD_EC, 1000);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
-	n = tls_take(p.server, buffer, sizeof(buffer));
-	(void)client_feed(&client, (struct span){buffer, n}, p.answer, 0);
-	n = client_take(&client, buffer, sizeof(buffer));
+	n = answer_flight(buffer, sizeof(buffer));
 	/* The client's point, in the first record. */
 	buffer[20] ^= 1;
 	tls_feed(p.server, (struct span){buffer, n});
@@ -606,13 +595,7 @@ test_false_start(void **state)
 	size_t n, len = 5;
 
 	(void)state;
-	start("ec.test", WORLD_EC, TLS_FEED_MAX);
-	n = client_take(&client, buffer, sizeof(buffer));
-	tls_feed(p.server, (struct span){buffer, n});
-	world_sign(&world, p.server);
-	n = tls_take(p.server, buffer, sizeof(buffer));
-	(void)client_feed(&client, (struct span){buffer, n}, p.answer, 0);
-	n = client_take(&client, buffer, sizeof(buffer));
+	n = answer_flight(buffer, sizeof(buffer));
 	data = buffer + 4000;
 	memcpy(data, "early", len);
 	record =
@@ -703,22 +686,6 @@ test_reasons(void **state)
 	    tls_reason_text((enum tls_reason)TLS_REASONS), "unknown");
 }
 
-static int
-setup(void **state)
-{
-	(void)state;
-	world_init(&world);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	world_clear(&world);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -744,6 +711,10 @@ main(void)
 	    cmocka_unit_test(test_opens_nothing),
 	    cmocka_unit_test(test_reasons),
 	};
+	int failed;
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	world_init(&world);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	world_clear(&world);
+	return failed;
 }

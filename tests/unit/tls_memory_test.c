@@ -84,19 +84,6 @@ run(void)
 }
 
 static void
-say(const void *text, size_t len)
-{
-	size_t room;
-	uint8_t *at = br_ssl_engine_sendapp_buf(&client.context.eng, &room);
-
-	assert_non_null(at);
-	assert_true(room >= len);
-	memcpy(at, text, len);
-	br_ssl_engine_sendapp_ack(&client.context.eng, len);
-	br_ssl_engine_flush(&client.context.eng, 0);
-}
-
-static void
 reply(void)
 {
 	n_answer = 0;
@@ -113,7 +100,8 @@ test_pages(void **state)
 	(void)state;
 	start();
 	run();
-	say("GET /img/a/b HTTP/1.1\r\nHost: a.example\r\n\r\n", 42);
+	client_say(&client,
+	    span_of("GET /img/a/b HTTP/1.1\r\nHost: a.example\r\n\r\n"));
 	run();
 	reply();
 	assert_true(resident() <= 3);
@@ -131,7 +119,7 @@ send_large(uint8_t filler)
 
 	memset(text, filler, sizeof(text));
 	n_plain = 0;
-	say(text, sizeof(text));
+	client_say(&client, (struct span){text, sizeof(text)});
 	n = client_take(&client, wire, sizeof(wire));
 	for (size_t at = 0; at < n; at++) {
 		assert_int_equal(tls_spare(server).len, 0);
@@ -178,22 +166,6 @@ test_spare(void **state)
 	end();
 }
 
-static int
-setup(void **state)
-{
-	(void)state;
-	world_init(&world);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	world_clear(&world);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -201,6 +173,10 @@ main(void)
 	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_spare),
 	};
+	int failed;
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	world_init(&world);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	world_clear(&world);
+	return failed;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "ipc/message.h"
+#include "tests/unit/address.h"
 #include "web/limits.h"
 #include "web/links.h"
 #include "web/servers.h"
@@ -161,15 +162,6 @@ open_memory(void)
 
 	assert_int_equal(ftruncate(fd, WORKERS * IPC_WEB_SLICE_SIZE), 0);
 	return fd;
-}
-
-static struct addr
-address(const char *text)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(span_of(text), &a), 0);
-	return a;
 }
 
 static void

@@ -1,8 +1,8 @@
 /*
- * internal.h - what sql.c and statement.c share
+ * sql_internal.h - what sql.c and statement.c share
  */
-#ifndef FORWARD_INTERNAL_H
-#define FORWARD_INTERNAL_H
+#ifndef FORWARD_SQL_INTERNAL_H
+#define FORWARD_SQL_INTERNAL_H
 
 #include "forward/library.h"
 #include "forward/sql.h"
