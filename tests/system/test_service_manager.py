@@ -134,27 +134,6 @@ def test_unnamed_socket(make_tracker, monkeypatch):
     unnamed.close()
 
 
-def test_no_socket_for_an_address(make_tracker):
-    """What RestrictAddressFamilies= does to socket(2) is said as what it is."""
-    port = free_port()
-    tracker = make_tracker({"http": {"listen": f"127.0.0.1:{port}"}})
-    code = """
-import os, sys, seccomp, errno
-f = seccomp.SyscallFilter(seccomp.ALLOW)
-for family in (2, 10):
-    f.add_rule(seccomp.ERRNO(errno.EAFNOSUPPORT), "socket",
-        seccomp.Arg(0, seccomp.EQ, family))
-f.load()
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-    tracker.command = ["/usr/bin/python3", "-c", code]
-    tracker.start(wait=False)
-    assert tracker.process.wait(20) != 0
-    tracker.wait_log(
-        rf"edit postal-tracker\.socket`, \[Socket\] ListenStream=127\.0\.0\.1:{port}"
-    )
-
-
 # --- watchdog -----------------------------------------------------------------
 
 
