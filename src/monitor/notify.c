@@ -79,12 +79,14 @@ notify_send_fd(const struct notify *n, const char *state, int fd)
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {.bytes = {0}};
-	struct iovec part = {(void *)(uintptr_t)state, strlen(state)};
+	struct iovec part = {NULL, strlen(state)};
 	struct msghdr mh = {.msg_iov = &part, .msg_iovlen = 1};
 	struct cmsghdr *cm;
 
 	if (n->fd < 0)
 		return;
+	/* sendmsg only reads it. */
+	memcpy(&part.iov_base, &state, sizeof(state));
 	if (fd >= 0) {
 		mh.msg_control = control.bytes;
 		mh.msg_controllen = sizeof(control.bytes);
