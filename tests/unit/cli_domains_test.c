@@ -61,7 +61,8 @@ test_rows(void **state)
 		.not_before = now + 1,
 		.not_after = now + DAY},
 	};
-	const struct certificate_states all = {rows, ARRAY_LENGTH(rows)};
+	const struct certificate_states all = {
+	    .list = rows, .n = ARRAY_LENGTH(rows)};
 	struct certificate_state *a = &rows[0];
 
 	(void)state;
