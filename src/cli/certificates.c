@@ -6,24 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* Of each pair one row, of each refusal without a pair one more. */
 #define ROWS_MOST ((size_t)2 * IPC_PAIRS_MAX)
-#define ROOM_FIRST 64
 
 static int
 add(struct certificate_states *all, const struct ipc_pair_state_row *row,
     struct err *e)
 {
-	struct certificate_state *grown = all->list;
+	struct certificate_state *grown = NULL;
 
 	/* The store is the weaker side of who asks as root. */
 	if (all->n == ROWS_MOST)
 		return err_set(
 		    e, "the store names more certificates than there can be");
-	if (all->n == all->room) {
-		all->room = all->room == 0 ? ROOM_FIRST : 2 * all->room;
-		grown = realloc(all->list, all->room * sizeof(*grown));
-	}
+	grown = array_with_room(all->list, all->n, sizeof(*grown));
 	if (grown == NULL)
 		return err_errno(e, "no memory for certificates");
 	all->list = grown;
@@ -70,7 +68,7 @@ certificate_states_read(
 {
 	int n = 1;
 
-	*all = (struct certificate_states){.list = NULL};
+	*all = (struct certificate_states){NULL, 0};
 	while (n > 0)
 		n = read_page(a, all, e);
 	return n;
@@ -80,7 +78,7 @@ void
 certificate_states_clear(struct certificate_states *all)
 {
 	free(all->list);
-	*all = (struct certificate_states){.list = NULL};
+	*all = (struct certificate_states){NULL, 0};
 }
 
 const struct certificate_state *

@@ -19,7 +19,7 @@ struct certificate_state {
 
 struct certificate_states {
 	struct certificate_state *list; /* by name */
-	size_t n, room;
+	size_t n;
 };
 
 /* All of them, page by page. Owner: the caller clears. */

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "cli/check_pairs.h"
 #include "monitor/settings.h"
@@ -23,7 +24,8 @@
 static struct pair_look *
 add_pair(struct pairs_look *l, const char *name)
 {
-	struct pair_look *grown = realloc(l->list, (l->n + 1) * sizeof(*grown));
+	struct pair_look *grown =
+	    array_with_room(l->list, l->n, sizeof(*grown));
 	char *copy = strdup(name);
 
 	if (grown != NULL)

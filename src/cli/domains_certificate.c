@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "base/path.h"
 #include "monitor/certificates.h"
@@ -99,7 +100,7 @@ static struct domains_certificate *
 add(struct domains_certificates *all, const char *name, struct err *e)
 {
 	struct domains_certificate *grown =
-	    realloc(all->list, (all->n + 1) * sizeof(*grown));
+	    array_with_room(all->list, all->n, sizeof(*grown));
 
 	if (grown == NULL) {
 		(void)err_errno(e, "no memory for certificates");

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 static int
 add_domain(
     struct domains_names *all, const struct ipc_domain_row *row, struct err *e)
@@ -20,7 +22,7 @@ add_domain(
 		return err_set(e,
 		    "the store names more than %d tracking domains",
 		    DOMAINS_MOST);
-	grown = realloc(all->list, (all->n + 1) * sizeof(*grown));
+	grown = array_with_room(all->list, all->n, sizeof(*grown));
 	if (grown == NULL)
 		return err_errno(e, "no memory for domains");
 	all->list = grown;

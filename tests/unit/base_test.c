@@ -388,6 +388,29 @@ test_fd(void **state)
 	assert_in_range(fd_raise_limit(), 16, INT32_MAX);
 }
 
+static void
+test_array(void **state)
+{
+	uint32_t *list = NULL, *grown;
+	unsigned int moves = 0;
+
+	(void)state;
+	for (uint32_t n = 0; n < 10000; n++) {
+		grown = array_with_room(list, n, sizeof(*list));
+		assert_non_null(grown);
+		/* Under sanitizers each byte behind the room is watched. */
+		moves += grown != list;
+		list = grown;
+		list[n] = n;
+	}
+	for (uint32_t n = 0; n < 10000; n++)
+		assert_int_equal(list[n], n);
+	/* 64, 128, ... 16384; fewer where realloc stays in place. */
+	assert_true(moves <= 9);
+	free(list);
+	assert_null(array_with_room(NULL, (size_t)1 << 61, 8));
+}
+
 int
 main(void)
 {
@@ -406,6 +429,7 @@ main(void)
 	    cmocka_unit_test(test_log_records),
 	    cmocka_unit_test(test_a_record_is_one_line),
 	    cmocka_unit_test(test_fd),
+	    cmocka_unit_test(test_array),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
