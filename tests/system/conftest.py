@@ -31,6 +31,8 @@ PROGRAMS = os.environ.get("PROGRAMS", "build")
 PEER = f"{PROGRAMS}/peer"
 PAYLOAD = f"{PROGRAMS}/payload"
 WAIT_SECONDS = 20
+# Before a command: it runs as nobody.
+NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
 def wait_for(condition, what, seconds=WAIT_SECONDS):

@@ -171,7 +171,7 @@ class Machine:
     @contextlib.contextmanager
     def inside(self):
         """This thread makes its sockets there."""
-        own = f"/proc/thread-self/ns/net"
+        own = "/proc/thread-self/ns/net"
         here = os.open(own, os.O_RDONLY | os.O_CLOEXEC)
         set_namespace(f"/proc/{self.holder.pid}/ns/net")
         try:

@@ -93,7 +93,7 @@ def test_issued_by_itself(scene):
 
 def test_renewal_is_one_step(scene):
     """Whoever opens the directory has a pair, before and after."""
-    t, client = scene, scene.client
+    client = scene.client
     name = NAMES[0]
     client.run([name])
     client.a_day_later(name)
@@ -178,7 +178,7 @@ def test_failure_is_shown_and_backs_off(scene):
 
 
 def test_limits(scene):
-    t, client = scene, scene.client
+    client = scene.client
     names = [f"c{i}.example.com" for i in range(3)]
     client.settings = {"ACME_ORDERS_A_RUN": "1"}
     r = client.run(names)

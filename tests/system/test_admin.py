@@ -13,6 +13,7 @@ from datetime import datetime
 import pytest
 
 import test_roles
+from activation import listening, start_with
 from admin import Admin, check_law
 from certificates import EC, make_pair
 from conftest import Connection, free_port, wait_for
@@ -564,36 +565,19 @@ def test_a_taken_port_is_refused(make_tracker):
 
 def test_a_taken_port_at_a_reload_changes_nothing(admin):
     t = admin.tracker
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
+    with listening() as s:
         taken = s.getsockname()[1]
         reload(t, listen=f"127.0.0.1:{admin.port} 127.0.0.1:{taken}")
     t.wait_log(r"reload failed: .*the configuration in use stays")
     assert admin.ready()
 
 
-def test_a_socket_of_systemd(make_tracker):
+def test_a_socket_of_systemd(make_tracker, monkeypatch):
     """Passed with those of HTTP, and told apart by its address."""
-    become = """
-import os, socket, sys
-ports, program = sys.argv[1:3], sys.argv[3:]
-for i, port in enumerate(ports):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", int(port)))
-    s.listen(128)
-    os.dup2(s.fileno(), 10 + i)
-for i in range(2):
-    os.dup2(10 + i, 3 + i)
-os.environ["LISTEN_FDS"] = "2"
-os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(program[0], program)
-"""
     t = make_tracker()
     a = Admin(t)
-    t.command = ["/usr/bin/python3", "-c", become, str(a.port), str(t.port)]
-    t.start()
+    with listening(a.port) as admin_socket, listening(t.port) as http_socket:
+        start_with(t, [admin_socket, http_socket], monkeypatch)
     assert f"address=127.0.0.1:{a.port} for=admin from=systemd" in t.log()
     assert a.ready()
     assert a.get("/").status == 404

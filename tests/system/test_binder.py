@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from activation import listening, start_with
 from conftest import PROGRAMS, TRACKER, Connection, free_port, wait_for
 from fake_forwarder import NUMBER
 from test_hijack import FORBIDDEN, ONLY_WEB
@@ -37,17 +38,6 @@ f.load()
 os.execv(sys.argv[1], sys.argv[1:])
 """
 # Descriptors of the store at 3, 4, ..., with their names.
-PASS = """
-import os, sys
-fds = [int(n) for n in sys.argv[1].split(",")]
-high = [os.dup2(os.dup(fd), 100 + i) for i, fd in enumerate(fds)]
-for i, fd in enumerate(high):
-    os.dup2(fd, 3 + i)
-os.closerange(3 + len(fds), 200)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)),
-                  LISTEN_FDNAMES=sys.argv[2])
-os.execv(sys.argv[3], sys.argv[3:])
-"""
 
 
 def setpriv(uid=BINDER_UID, capability="net_bind_service"):
@@ -532,21 +522,8 @@ class Store:
 
     def pass_on(self, monkeypatch, more=()):
         """The next start has them, behind those of .socket units."""
-        socks = [*(s for _, s in more), *self.kept.values()]
-        names = [*(n for n, _ in more), *self.kept]
-        fds = [s.fileno() for s in socks]
-        before = self.tracker.command
-        self.tracker.command = [
-            sys.executable, "-c", PASS, ",".join(map(str, fds)),
-            ":".join(names), *map(str, before)]
-        if before:
-            self.tracker.command[-len(before)] = "/usr/bin/python3"
-        popen = subprocess.Popen
-        with monkeypatch.context() as m:
-            m.setattr(subprocess, "Popen",
-                      lambda *a, **k: popen(*a, pass_fds=fds, **k))
-            self.tracker.start()
-        self.tracker.command = before
+        start_with(self.tracker, [*(s for _, s in more), *self.kept.values()],
+                   monkeypatch, [*(n for n, _ in more), *self.kept])
 
     def close(self):
         for s in self.kept.values():
@@ -600,9 +577,7 @@ def test_units_sockets_are_not_stored(make_tracker, monkeypatch):
     """systemd has those anyway."""
     tracker = make_tracker()
     store = Store(tracker)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
+    with listening() as s:
         theirs = s.getsockname()[1]
         listen_on(tracker, f"127.0.0.1:{tracker.port}", f"127.0.0.1:{theirs}")
         store.pass_on(monkeypatch, [("http", s)])

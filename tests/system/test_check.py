@@ -13,9 +13,8 @@ import kernel
 import pytest
 
 from certificates import Directory, Issuer
-from conftest import TRACKER, free_port, wait_for
+from conftest import NOBODY, TRACKER, free_port, wait_for
 
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 # A number, so that no check speaks of users that the packages would make.
 STORE_USER = {"sandbox": {"store_user": "60982"}}
 

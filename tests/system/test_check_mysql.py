@@ -8,7 +8,7 @@ import subprocess
 import kernel
 import pytest
 
-from conftest import TRACKER, free_port, wait_for
+from conftest import NOBODY, TRACKER, free_port, wait_for
 from mariadb import Authority
 from postal import MAIN_GRANTS, MESSAGE_GRANTS, PASSWORD
 
@@ -17,7 +17,6 @@ USERS = {
     "sandbox": {"store_user": "60982"},
     "forwarder": {"user": "60983", "poll": "100ms"},
 }
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import TRACKER, free_port, wait_for
-
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+from conftest import NOBODY, TRACKER, free_port, wait_for
 
 
 def run(*args, prefix=()):

@@ -45,11 +45,11 @@ def convert(work):
             capture_output=True, text=True, check=True,
         )
         assert shown.stderr == ""
-        values, section = {}, None
+        values, section, last = {}, None, None
         for line in shown.stdout.splitlines():
             if line.startswith("["):
                 section = line.strip("[]")
-            elif line.startswith("    ") and values:
+            elif line.startswith("    ") and last:
                 values[last] += " " + line.split("  ;")[0].strip()
             elif " = " in line and f"; {made}" in line:
                 key, value = line.split(" = ", 1)

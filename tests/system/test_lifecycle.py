@@ -5,13 +5,11 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 
-from conftest import TRACKER, Connection, free_port, wait_for
-
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+from activation import listening, start_with
+from conftest import NOBODY, TRACKER, Connection, free_port, wait_for
 
 
 def hello(port, host="127.0.0.1"):
@@ -119,25 +117,10 @@ def test_notify(make_tracker):
     assert "STATUS=" in text and "STOPPING=1" in text
 
 
-# Takes a listening socket as systemd does and becomes the daemon.
-ACTIVATE = """
-import os, socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("127.0.0.1", int(sys.argv[1])))
-s.listen(128)
-if s.fileno() != 3:
-    os.dup2(s.fileno(), 3)
-os.set_inheritable(3, True)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-
-
-def test_socket_activation(make_tracker):
+def test_socket_activation(make_tracker, monkeypatch):
     t = make_tracker()
-    t.command = [sys.executable, "-c", ACTIVATE, str(t.port)]
-    t.start()
+    with listening(t.port) as s:
+        start_with(t, [s], monkeypatch)
     assert f"listen address=127.0.0.1:{t.port} from=systemd" in t.log()
     assert hello(t.port)
     # What systemd holds is served after a reload too.
@@ -145,15 +128,17 @@ def test_socket_activation(make_tracker):
     assert hello(t.port)
 
 
-def test_a_privileged_port_by_socket_activation_without_root(make_tracker):
+def test_a_privileged_port_by_socket_activation_without_root(
+        make_tracker, monkeypatch):
     """systemd binds port 80; the daemon needs no capability for it."""
     t = make_tracker()
     os.chmod(t.directory, 0o777)
     t.settings["http"]["listen"] = "127.0.0.1:89"
     t.write_conf()
     t.port = 89
-    t.command = [sys.executable, "-c", ACTIVATE, "89", *NOBODY]
-    t.start()
+    t.command = NOBODY
+    with listening(89) as s:
+        start_with(t, [s], monkeypatch)
     assert hello(89)
 
 

@@ -11,46 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import TRACKER, free_port, wait_for
-
-# Puts the given descriptors at 3, 4, ... and becomes the program.
-PASS = """
-import os, sys
-fds = [int(n) for n in sys.argv[1].split(",")]
-parked = [os.dup(fd) for fd in fds]
-high = [os.dup2(fd, 100 + i) for i, fd in enumerate(parked)]
-for i, fd in enumerate(high):
-    os.dup2(fd, 3 + i)
-os.closerange(3 + len(fds), 200)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)))
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-def listening(host="127.0.0.1", port=0):
-    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    s.bind((host, port))
-    s.listen(64)
-    return s
-
-
-def start_with(tracker, sockets, monkeypatch):
-    """Starts the tracker with sockets of ours; Popen closes others."""
-    fds = [s.fileno() for s in sockets]
-    tracker.command = [sys.executable, "-c", PASS, ",".join(map(str, fds))]
-    popen = subprocess.Popen
-    with monkeypatch.context() as m:
-        m.setattr(
-            subprocess,
-            "Popen",
-            lambda *args, **kwargs: popen(*args, pass_fds=fds, **kwargs),
-        )
-        return tracker.start()
+from activation import listening, start_with
+from conftest import TRACKER, wait_for
 
 
 def is_reset(port):
