@@ -1,8 +1,8 @@
 /*
  * array.c - arrays: room for one element more
  *
- * Used by the commands. A list of n elements has room for the next power of
- * two, and for ROOM_LEAST at first.
+ * Used by all. A list of n elements has room for the next power of two, and
+ * for ROOM_LEAST at first.
  */
 #include "base/array.h"
 

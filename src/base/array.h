@@ -10,10 +10,10 @@
 #define ARRAY_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 
 /*
- * For a list on the heap that has only ever grown by this, one element at a
- * time from NULL: the list with room for its element number n, of size bytes.
- * It doubles, so n elements cost n copies in all. NULL: no memory; the list is
- * as it was. Owner: the caller frees.
+ * For a list on the heap that grows by this alone, one element at a time from
+ * NULL; it may get shorter in between. The list with room for its element
+ * number n, of size bytes. It doubles, so n elements cost n copies in all.
+ * NULL: no memory; the list is as it was. Owner: the caller frees.
  */
 void *array_with_room(void *list, size_t n, size_t size);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "forward/library.h"
 
 /* An account of one machine is enough for a Unix socket. */
@@ -111,24 +112,20 @@ database_query(struct database_host *h, const char *text,
 static int
 take_servers(struct databases *d, struct sql_statement *s, struct err *e)
 {
-	size_t cap = 0;
 	int got;
 
 	while ((got = sql_fetch(s, e)) == 1) {
+		uint32_t *grown;
 		int64_t id;
 
 		if (sql_cell_int64(&s->cells[0], &id) != 0 || id < 1 ||
 		    id > UINT32_MAX)
 			continue;
-		if (d->n_servers == cap) {
-			uint32_t *grown;
-
-			cap = cap == 0 ? 64 : cap * 2;
-			grown = realloc(d->servers, cap * sizeof(grown[0]));
-			if (grown == NULL)
-				return err_errno(e, "no memory for servers");
-			d->servers = grown;
-		}
+		grown = array_with_room(
+		    d->servers, d->n_servers, sizeof(d->servers[0]));
+		if (grown == NULL)
+			return err_errno(e, "no memory for servers");
+		d->servers = grown;
 		d->servers[d->n_servers++] = (uint32_t)id;
 	}
 	return got;

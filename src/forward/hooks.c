@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+
 #define FRESH_MS 1000
 
 /* Postal joins and removes duplicates; EXISTS cannot make any. */
@@ -23,7 +25,6 @@ static const char text[] =
 static int
 add(struct hooks *h, const struct sql_cell *cells, struct err *e)
 {
-	size_t cap = h->cap == 0 ? 64 : h->cap * 2;
 	struct hook hook, *grown;
 	int64_t id, server_id, open = 0, click = 0;
 
@@ -33,13 +34,10 @@ add(struct hooks *h, const struct sql_cell *cells, struct err *e)
 		return 0;
 	(void)sql_cell_int64(&cells[3], &open);
 	(void)sql_cell_int64(&cells[4], &click);
-	if (h->n == h->cap) {
-		grown = realloc(h->list, cap * sizeof(h->list[0]));
-		if (grown == NULL)
-			return err_errno(e, "no memory for webhooks");
-		h->list = grown;
-		h->cap = cap;
-	}
+	grown = array_with_room(h->list, h->n, sizeof(h->list[0]));
+	if (grown == NULL)
+		return err_errno(e, "no memory for webhooks");
+	h->list = grown;
 	hook = (struct hook){.id = (uint64_t)id,
 	    .server_id = (uint32_t)server_id,
 	    .open = open != 0,

@@ -21,7 +21,7 @@ struct hook {
 
 struct hooks {
 	struct hook *list; /* ascending server_id, then id */
-	size_t n, cap;
+	size_t n;
 	struct arena memory;
 	uint64_t session; /* of main; 0: not read */
 	uint64_t read_at_ms;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/array.h"
+
 /* The first server whose id is not below. */
 static size_t
 place_of(const struct mail_servers *s, uint32_t id)
@@ -51,16 +53,12 @@ name_database(const struct mail_servers *s, uint32_t id,
 static int
 grow(struct mail_servers *s, struct err *e)
 {
-	size_t cap = s->cap == 0 ? 64 : s->cap * 2;
-	struct mail_server **grown;
+	void *grown =
+	    array_with_room((void *)s->list, s->n, sizeof(s->list[0]));
 
-	if (s->n < s->cap)
-		return 0;
-	grown = reallocarray(s->list, cap, sizeof(void *));
 	if (grown == NULL)
 		return err_errno(e, "no memory for servers");
 	s->list = grown;
-	s->cap = cap;
 	return 0;
 }
 

@@ -57,7 +57,7 @@ struct mail_server {
 
 struct mail_servers {
 	struct mail_server **list; /* ascending ids */
-	size_t n, cap;
+	size_t n;
 	const char *prefix; /* of the message databases */
 };
 

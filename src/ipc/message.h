@@ -273,7 +273,11 @@ enum ipc_servers_flags {
 	IPC_SERVERS_LAST = 1 << 1,  /* complete: use it from now on */
 };
 
-/* the store to a web worker: all known server tokens, in parts. */
+/* At most so many mail servers have a table, in Postal or in links.db. */
+#define IPC_SERVERS_MAX 200000
+
+/* the store to a web worker: all known server tokens, in parts, and that of
+ * selftest. */
 struct ipc_servers {
 	uint8_t flags;
 	struct ipc_list rows; /* struct ipc_server_row */

@@ -94,7 +94,7 @@ struct server_name {
 /* Parts of KNOWN_SERVERS, until the last one came. */
 struct known_parts {
 	struct server_name *servers;
-	size_t n_servers, cap_servers;
+	size_t n_servers;
 	bool servers_begun;
 };
 
@@ -165,7 +165,7 @@ struct store {
 	struct admin admins[ADMINS_MAX];
 	struct forwarder forwarder;
 	struct server_name *servers; /* ascending ids */
-	size_t n_servers, cap_servers;
+	size_t n_servers;
 	bool servers_known;   /* the table was read, now or earlier */
 	bool servers_unsaved; /* the replica does not have all of it */
 	uint64_t lenient_until_ms;

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/replica.h"
 
-#define SERVERS_MAX 200000
 /* Workers may still have the table of another store for so long after this
  * one got its first. */
 #define LENIENT_MS 10000
@@ -74,19 +74,13 @@ name_of(uint32_t id, struct span token, bool gone)
 }
 
 static int
-append(struct server_name **rows, size_t *n, size_t *cap,
-    const struct server_name *name)
+append(struct server_name **rows, size_t *n, const struct server_name *name)
 {
-	if (*n == *cap) {
-		size_t more = *cap == 0 ? 64 : *cap * 2;
-		struct server_name *grown =
-		    realloc(*rows, more * sizeof(grown[0]));
+	struct server_name *grown = array_with_room(*rows, *n, sizeof(**rows));
 
-		if (grown == NULL)
-			return -1;
-		*rows = grown;
-		*cap = more;
-	}
+	if (grown == NULL)
+		return -1;
+	*rows = grown;
 	(*rows)[(*n)++] = *name;
 	return 0;
 }
@@ -100,7 +94,7 @@ load_server(void *owner, uint32_t id, struct span token, bool gone)
 	if (token.len == 0 || token.len > IPC_TOKEN_MAX)
 		return;
 	name = name_of(id, token, gone);
-	if (append(&s->servers, &s->n_servers, &s->cap_servers, &name) != 0)
+	if (append(&s->servers, &s->n_servers, &name) != 0)
 		log_err("servers error=\"no memory\"");
 }
 
@@ -207,13 +201,12 @@ gather_servers(struct store *s, const struct ipc_known_servers *part)
 	}
 	if (!parts->servers_begun)
 		return IPC_BREACH_ORDER;
-	if (parts->n_servers + part->rows.count > SERVERS_MAX)
+	if (parts->n_servers + part->rows.count > IPC_SERVERS_MAX)
 		return IPC_BREACH_FLOOD;
 	for (size_t i = 0; i < part->rows.count; i++) {
 		ipc_next(&c, &ipc_server_row_record, &row);
 		name = name_of(row.id, row.token, false);
-		if (append(&parts->servers, &parts->n_servers,
-			&parts->cap_servers, &name) != 0)
+		if (append(&parts->servers, &parts->n_servers, &name) != 0)
 			return IPC_BREACH_FLOOD;
 	}
 	return 0;
@@ -314,7 +307,6 @@ apply_servers(struct store *s, enum database_result *r, struct err *e)
 		return 0;
 	}
 	n = merge(s, merged, &changed);
-	s->cap_servers = s->n_servers + p->n_servers + 1;
 	free(s->servers);
 	s->servers = merged;
 	s->n_servers = n;

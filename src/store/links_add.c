@@ -136,7 +136,8 @@ exists(struct links_db *l, uint32_t server_id, struct span token,
 
 static enum database_result
 add_in_transaction(struct links_db *l, const struct ipc_link_add *add,
-    struct ipc_link_added *added, bool *new_server, bool *taken, struct err *e)
+    struct ipc_link_added *added, bool *new_server, bool *refused,
+    struct err *e)
 {
 	struct links_row row;
 	uint32_t server_id = 0;
@@ -145,8 +146,16 @@ add_in_transaction(struct links_db *l, const struct ipc_link_add *add,
 
 	if (r != DATABASE_OK)
 		return r;
+	if (server_id > IPC_SERVERS_MAX) {
+		*refused = true;
+		(void)err_set(e,
+		    "there are %d servers already, as many as "
+		    "possible",
+		    IPC_SERVERS_MAX);
+		return DATABASE_OK;
+	}
 	if (exists(l, server_id, added->token, &row)) {
-		*taken = true;
+		*refused = true;
 		(void)err_set(e,
 		    "the link /%.*s/%.*s exists already and leads to %.*s",
 		    (int)add->server.len, (const char *)add->server.p,
@@ -166,7 +175,7 @@ links_add_row(struct links_db *l, const struct ipc_link_add *add,
     char token_made[LINKS_TOKEN_MADE], struct ipc_link_added *added,
     bool *new_server, enum database_result *result, struct err *e)
 {
-	bool taken = false;
+	bool refused = false;
 
 	*result = DATABASE_OK;
 	*new_server = false;
@@ -186,10 +195,10 @@ links_add_row(struct links_db *l, const struct ipc_link_add *add,
 	*result = database_run(&l->db, "add a link", "BEGIN IMMEDIATE", e);
 	if (*result == DATABASE_OK)
 		*result =
-		    add_in_transaction(l, add, added, new_server, &taken, e);
-	if (*result == DATABASE_OK && !taken)
+		    add_in_transaction(l, add, added, new_server, &refused, e);
+	if (*result == DATABASE_OK && !refused)
 		*result = database_run(&l->db, "add a link", "COMMIT", e);
-	if (*result != DATABASE_OK || taken) {
+	if (*result != DATABASE_OK || refused) {
 		(void)sqlite3_exec(l->db.handle, "ROLLBACK", NULL, NULL, NULL);
 		*new_server = false;
 		return -1;

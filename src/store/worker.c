@@ -284,54 +284,66 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 
 /* --- servers ----------------------------------------------------------- */
 
+/* The table on its way to one worker. */
+struct table {
+	struct store *store;
+	struct worker *to;
+	struct ipc_servers part;
+	struct writer rows;
+};
+
 static enum ipc_result
-send_part(struct store *s, struct worker *w, struct ipc_servers *part,
-    struct writer *rows, bool last)
+send_part(struct table *t, bool last)
 {
 	enum ipc_result sent;
 
-	part->rows.records = writer_span(rows);
+	t->part.rows.records = writer_span(&t->rows);
 	if (last)
-		part->flags |= IPC_SERVERS_LAST;
-	sent = ipc_send(&w->channel, s->scratch, IPC_SERVERS, part, -1);
-	part->flags = 0;
-	part->rows.count = 0;
-	rows->len = 0;
+		t->part.flags |= IPC_SERVERS_LAST;
+	sent = ipc_send(
+	    &t->to->channel, t->store->scratch, IPC_SERVERS, &t->part, -1);
+	t->part.flags = 0;
+	t->part.rows.count = 0;
+	t->rows.len = 0;
+	return sent;
+}
+
+static enum ipc_result
+put_server(struct table *t, uint32_t id, struct span token)
+{
+	const struct ipc_server_row row = {id, token};
+	enum ipc_result sent = IPC_OK;
+
+	if (ipc_put(&t->rows, &ipc_server_row_record, &row) != 0) {
+		sent = send_part(t, false);
+		(void)ipc_put(&t->rows, &ipc_server_row_record, &row);
+	}
+	t->part.rows.count++;
 	return sent;
 }
 
 static enum ipc_result
 send_servers(struct store *s, struct worker *w)
 {
-	struct ipc_servers part = {.flags = IPC_SERVERS_FIRST};
-	const struct selftest *own = selftest_own_server(s);
 	/* Room for the message's own fields in front of its rows. */
-	struct writer rows = writer_of(s->page, IPC_RECORD_MAX - 16);
-	enum ipc_result sent;
+	struct table t = {.store = s,
+	    .to = w,
+	    .part = {.flags = IPC_SERVERS_FIRST},
+	    .rows = writer_of(s->page, IPC_RECORD_MAX - 16)};
+	const struct selftest *own = selftest_own_server(s);
+	enum ipc_result sent = IPC_OK;
 
-	for (size_t i = 0; i < s->n_servers; i++) {
+	for (size_t i = 0; sent == IPC_OK && i < s->n_servers; i++) {
 		const struct server_name *name = &s->servers[i];
-		struct ipc_server_row row = {
-		    name->id, {name->token, name->len}};
 
-		if (name->gone)
-			continue;
-		if (ipc_put(&rows, &ipc_server_row_record, &row) != 0) {
-			sent = send_part(s, w, &part, &rows, false);
-			if (sent != IPC_OK)
-				return sent;
-			(void)ipc_put(&rows, &ipc_server_row_record, &row);
-		}
-		part.rows.count++;
+		if (!name->gone)
+			sent = put_server(&t, name->id,
+			    (struct span){name->token, name->len});
 	}
-	if (own != NULL) {
-		struct ipc_server_row row = {
-		    own->server_id, {own->server, own->len}};
-
-		if (ipc_put(&rows, &ipc_server_row_record, &row) == 0)
-			part.rows.count++;
-	}
-	return send_part(s, w, &part, &rows, true);
+	if (sent == IPC_OK && own != NULL)
+		sent = put_server(
+		    &t, own->server_id, (struct span){own->server, own->len});
+	return sent == IPC_OK ? send_part(&t, true) : sent;
 }
 
 void

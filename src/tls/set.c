@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 struct row {
 	struct tls_entry entry;
 	uint8_t len; /* 0: the row is free */
@@ -27,7 +29,7 @@ struct tls_set {
 	struct row *rows; /* open addressing, at most half full */
 	size_t n_rows, cap_rows;
 	struct tls_chain **held;
-	size_t n_held, cap_held;
+	size_t n_held;
 	struct tls_entry fallback;
 	bool has_fallback;
 };
@@ -218,16 +220,12 @@ enter(struct tls_set *s, struct span name, const struct tls_identity *identity)
 static int
 grow_held(struct tls_set *s)
 {
-	size_t cap = s->cap_held == 0 ? 16 : s->cap_held * 2;
-	void *p;
+	void *held =
+	    array_with_room((void *)s->held, s->n_held, sizeof(s->held[0]));
 
-	if (s->n_held < s->cap_held)
-		return 0;
-	p = realloc((void *)s->held, cap * sizeof(void *));
-	if (p == NULL)
+	if (held == NULL)
 		return -1;
-	s->held = p;
-	s->cap_held = cap;
+	s->held = held;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 
 int
@@ -72,17 +73,13 @@ read_chain(int fd, uint32_t pair, struct err *e)
 static struct certificate *
 new_row(struct https *h)
 {
-	size_t cap = h->cap_certificates == 0 ? 16 : h->cap_certificates * 2;
-	void *p;
+	struct certificate *grown = array_with_room(
+	    h->certificates, h->n_certificates, sizeof(h->certificates[0]));
 
-	if (h->n_certificates == h->cap_certificates) {
-		p = realloc(h->certificates, cap * sizeof(h->certificates[0]));
-		if (p == NULL)
-			return NULL;
-		h->certificates = p;
-		h->cap_certificates = cap;
-	}
-	return &h->certificates[h->n_certificates];
+	if (grown == NULL)
+		return NULL;
+	h->certificates = grown;
+	return &grown[h->n_certificates];
 }
 
 void

@@ -39,8 +39,15 @@ web_stop_for(const char *reason)
 static void
 on_servers(struct web *w, const union ipc_body *body)
 {
-	if (servers_take(&w->servers, &body->servers) != 0)
+	switch (servers_take(&w->servers, &body->servers)) {
+	case SERVERS_TAKEN:
+		break;
+	case SERVERS_NO_MEMORY:
 		log_err("servers error=\"no memory; the old table stays\"");
+		break;
+	case SERVERS_TOO_MANY:
+		web_stop_for("the store sent more servers than there can be");
+	}
 	if (w->servers.known)
 		web_start_listening(w);
 }

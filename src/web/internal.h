@@ -117,7 +117,7 @@ struct https {
 	struct hash_key key; /* of the sets */
 	bool known;	     /* a complete set of certificates came once */
 	struct certificate *certificates;
-	size_t n_certificates, cap_certificates;
+	size_t n_certificates;
 
 	uint8_t *memory; /* of all connections; used as they are */
 	size_t slot_size;

@@ -2,7 +2,7 @@
  * servers.c - the tokens of all known mail servers, as the store sent them
  *
  * Runs in the web worker. The only memory that grows with what the store
- * sends; never with what visitors send.
+ * sends, to a bound; never with what visitors send.
  */
 #include "web/servers.h"
 
@@ -99,7 +99,7 @@ build_index(struct servers *s, struct servers_table *t)
 	return 0;
 }
 
-int
+enum servers_result
 servers_take(struct servers *s, const struct ipc_servers *part)
 {
 	struct cursor c = cursor_of(part->rows.records);
@@ -107,20 +107,22 @@ servers_take(struct servers *s, const struct ipc_servers *part)
 
 	if ((part->flags & IPC_SERVERS_FIRST) != 0)
 		table_clear(&s->next);
+	if (s->next.n_rows + part->rows.count > IPC_SERVERS_MAX + 1)
+		return SERVERS_TOO_MANY;
 	for (size_t i = 0; i < part->rows.count; i++) {
 		ipc_next(&c, &ipc_server_row_record, &row);
 		if (add_row(&s->next, &row) != 0)
-			return -1;
+			return SERVERS_NO_MEMORY;
 	}
 	if ((part->flags & IPC_SERVERS_LAST) == 0)
-		return 0;
+		return SERVERS_TAKEN;
 	if (build_index(s, &s->next) != 0)
-		return -1;
+		return SERVERS_NO_MEMORY;
 	table_clear(&s->now);
 	s->now = s->next;
 	s->next = (struct servers_table){0};
 	s->known = true;
-	return 0;
+	return SERVERS_TAKEN;
 }
 
 uint32_t

@@ -34,9 +34,14 @@ struct servers {
 
 void servers_init(struct servers *s, const struct hash_key *key);
 void servers_clear(struct servers *s);
-/* Takes one part of a table; the last one makes it the table in use. -1 when
- * there is no memory for it; the old table then stays. */
-int servers_take(struct servers *s, const struct ipc_servers *part);
+enum servers_result {
+	SERVERS_TAKEN,
+	SERVERS_NO_MEMORY, /* the old table stays */
+	SERVERS_TOO_MANY,  /* more than IPC_SERVERS_MAX, and selftest's */
+};
+/* Takes one part of a table; the last one makes it the table in use. */
+enum servers_result servers_take(
+    struct servers *s, const struct ipc_servers *part);
 /* The id of a token, ASCII letters without case; 0: unknown. */
 uint32_t servers_find(const struct servers *s, struct span token);
 

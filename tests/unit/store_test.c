@@ -624,6 +624,27 @@ test_links_refused(void **state)
 	assert_int_equal(links.now.n_links, 2);
 }
 
+/* As many servers as a worker's table has. */
+static void
+test_servers_are_bounded(void **state)
+{
+	char text[96];
+
+	(void)state;
+	reopen_links();
+	(void)snprintf(text, sizeof(text),
+	    "INSERT INTO server (id, token) VALUES (%d, 'before')",
+	    IPC_SERVERS_MAX - 1);
+	assert_int_equal(
+	    sqlite3_exec(links.db.handle, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(add("last", "a", "https://a/"), 0);
+	assert_int_equal(add("more", "a", "https://a/"), -1);
+	assert_string_equal(
+	    e.text, "there are 200000 servers already, as many as possible");
+	assert_int_equal(add("last", "b", "https://b/"), 0);
+	assert_int_equal(links.now.n_links, 2);
+}
+
 static int
 close_all(void **state)
 {
@@ -656,6 +677,7 @@ main(void)
 	    TEST(test_a_newer_schema_is_left_alone),
 	    TEST(test_links_case),
 	    TEST(test_links_refused),
+	    TEST(test_servers_are_bounded),
 	};
 	int failed;
 

@@ -19,7 +19,7 @@ static const struct hash_key key = {1, 2};
 static struct servers servers;
 
 /* One part of a table with rows number first to last, tokens "Srv<n>". */
-static void
+static enum servers_result
 take_part(uint32_t first, uint32_t last, uint8_t flags)
 {
 	static uint8_t bytes[IPC_RECORD_MAX];
@@ -36,7 +36,7 @@ take_part(uint32_t first, uint32_t last, uint8_t flags)
 		part.rows.count++;
 	}
 	part.rows.records = writer_span(&w);
-	assert_int_equal(servers_take(&servers, &part), 0);
+	return servers_take(&servers, &part);
 }
 
 static void
@@ -45,11 +45,11 @@ test_servers(void **state)
 	(void)state;
 	servers_init(&servers, &key);
 	assert_int_equal(servers_find(&servers, span_of("srv1")), 0);
-	take_part(1, 500, IPC_SERVERS_FIRST);
+	assert_int_equal(take_part(1, 500, IPC_SERVERS_FIRST), SERVERS_TAKEN);
 	/* Half a table is none. */
 	assert_false(servers.known);
 	assert_int_equal(servers_find(&servers, span_of("srv1")), 0);
-	take_part(501, 1000, IPC_SERVERS_LAST);
+	assert_int_equal(take_part(501, 1000, IPC_SERVERS_LAST), SERVERS_TAKEN);
 	assert_true(servers.known);
 	for (uint32_t i = 1; i <= 1000; i++) {
 		char token[16];
@@ -61,9 +61,30 @@ test_servers(void **state)
 	assert_int_equal(servers_find(&servers, span_of("srv1001")), 0);
 	assert_int_equal(servers_find(&servers, span_of("")), 0);
 	/* A new table replaces the old one whole. */
-	take_part(7, 7, IPC_SERVERS_FIRST | IPC_SERVERS_LAST);
+	assert_int_equal(take_part(7, 7, IPC_SERVERS_FIRST | IPC_SERVERS_LAST),
+	    SERVERS_TAKEN);
 	assert_int_equal(servers_find(&servers, span_of("srv7")), 7);
 	assert_int_equal(servers_find(&servers, span_of("srv8")), 0);
+	servers_clear(&servers);
+}
+
+/* A store that was taken over never says that a part was the last one. */
+static void
+test_too_many_servers(void **state)
+{
+	const uint32_t most = IPC_SERVERS_MAX + 1, step = 1000;
+	uint32_t n = 0;
+
+	(void)state;
+	servers_init(&servers, &key);
+	for (; n + step < most; n += step)
+		assert_int_equal(
+		    take_part(n + 1, n + step, n == 0 ? IPC_SERVERS_FIRST : 0),
+		    SERVERS_TAKEN);
+	assert_int_equal(take_part(n + 1, most + 1, 0), SERVERS_TOO_MANY);
+	assert_int_equal(
+	    take_part(n + 1, most, IPC_SERVERS_LAST), SERVERS_TAKEN);
+	assert_int_equal(servers_find(&servers, span_of("srv200001")), most);
 	servers_clear(&servers);
 }
 
@@ -207,6 +228,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_servers),
+	    cmocka_unit_test(test_too_many_servers),
 	    cmocka_unit_test(test_links_find_what_was_added),
 	    cmocka_unit_test(test_links_borrowed_entries_stay),
 	    cmocka_unit_test(test_links_that_do_not_fit_are_on_the_heap),
