@@ -249,8 +249,6 @@ command_domains(int argc, char **argv)
 		OPTION_CONFIG | OPTION_JSON | OPTION_NEEDING | OPTION_STATE |
 		    OPTION_TARGET) != 0)
 		return EX_USAGE;
-	if (o.n_rest > 0)
-		return cli_usage_error(argv[0], "takes no arguments");
 	if (o.state == NULL)
 		o.state = DOMAINS_STATE_DIRECTORY;
 	c = options_load_config(&o, NULL);

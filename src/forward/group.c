@@ -73,7 +73,7 @@ insert_chunk(struct group *g, const char *into, const char *row,
 	writer_text(&w, g->server->database);
 	writer_text(&w, into);
 	writer_text(&w, " VALUES ");
-	text_repeat(&w, row, next, n_rows);
+	placeholders_write(&w, row, next, n_rows);
 	return host_execute(g->f->message, writer_span(&w), values,
 		   n_rows * columns, e) == NULL
 		   ? -1
@@ -100,7 +100,7 @@ insert_rows(struct group *g, enum ipc_event_kind kind, struct err *e)
 		n++;
 	}
 	while (n > 0) {
-		size_t chunk = text_chunk(n, ROWS_MOST);
+		size_t chunk = placeholders_chunk(n, ROWS_MOST);
 
 		if (insert_chunk(g,
 			click ? ".clicks (message_id, link_id, ip_address,"
@@ -123,7 +123,7 @@ update_chunk(struct group *g, const char *column, const char *condition,
     struct sql_value *values, size_t n, struct err *e)
 {
 	struct writer w = writer_of(g->f->text, FORWARD_TEXT_SIZE);
-	size_t padded = text_padded(n);
+	size_t padded = placeholders_padded(n);
 
 	/* The last one again: the same update twice is one. */
 	for (size_t i = n; i < padded; i++) {
@@ -133,7 +133,7 @@ update_chunk(struct group *g, const char *column, const char *condition,
 	writer_text(&w, "UPDATE ");
 	writer_text(&w, g->server->database);
 	writer_text(&w, ".messages m JOIN (");
-	text_repeat(&w,
+	placeholders_write(&w,
 	    "SELECT CAST(? AS SIGNED) AS id, CAST(? AS DECIMAL(18,6)) AS t",
 	    " UNION ALL SELECT ?,?", padded);
 	writer_text(&w, ") v ON v.id = m.id SET m.");
@@ -152,8 +152,8 @@ update_messages(struct group *g, bool click, struct err *e)
 {
 	struct group_message *list = click ? g->by_id : g->by_token;
 	size_t n_list = click ? g->n_by_id : g->n_by_token, n = 0;
-	struct sql_value *values = arena_take(
-	    &g->f->work, 2 * text_padded(n_list + 1) * sizeof(values[0]));
+	struct sql_value *values = arena_take(&g->f->work,
+	    2 * placeholders_padded(n_list + 1) * sizeof(values[0]));
 
 	if (values == NULL)
 		return err_errno(e, "no memory for messages");

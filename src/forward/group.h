@@ -74,16 +74,16 @@ int group_write_hooks(
     struct group *g, struct host *h, uint64_t after, struct err *e);
 
 /*
- * text.c: statements with many placeholders. Powers of two, so that a few
+ * placeholders.c: statements with many placeholders. Powers of two, so that a few
  * prepared ones serve groups of every size.
  */
 
 /* The largest power of two that is not above n and most. */
-size_t text_chunk(size_t n, size_t most);
+size_t placeholders_chunk(size_t n, size_t most);
 /* The smallest power of two that is not below n. */
-size_t text_padded(size_t n);
+size_t placeholders_padded(size_t n);
 /* first, then n - 1 times next. */
-void text_repeat(
+void placeholders_write(
     struct writer *w, const char *first, const char *next, size_t n);
 
 #endif

@@ -43,7 +43,7 @@ insert(struct group *g, struct host *h, const struct sql_value *values,
 	writer_text(&w, "INSERT INTO ");
 	writer_text(&w, g->f->main_database);
 	writer_text(&w, ".webhook_requests" COLUMN_NAMES);
-	text_repeat(&w, ROW, "," ROW, n);
+	placeholders_write(&w, ROW, "," ROW, n);
 	if (host_execute(h, writer_span(&w), values, n * COLUMNS, e) == NULL)
 		return err_prefix(e, "webhook_requests");
 	g->n_webhooks += n;
@@ -56,7 +56,7 @@ flush(struct group *g, struct host *h, struct rows *rows, struct err *e)
 	const struct sql_value *values = rows->values;
 
 	while (rows->n > 0) {
-		size_t chunk = text_chunk(rows->n, ROWS_MOST);
+		size_t chunk = placeholders_chunk(rows->n, ROWS_MOST);
 
 		if (insert(g, h, values, chunk, e) != 0)
 			return -1;

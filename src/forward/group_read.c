@@ -108,7 +108,7 @@ select_in(struct group *g, const char *columns, const char *from,
     const char *column, struct sql_value *values, size_t n, struct err *e)
 {
 	struct writer w = writer_of(g->f->text, FORWARD_TEXT_SIZE);
-	size_t padded = text_padded(n);
+	size_t padded = placeholders_padded(n);
 
 	for (size_t i = n; i < padded; i++)
 		values[i] = values[n - 1];
@@ -119,7 +119,7 @@ select_in(struct group *g, const char *columns, const char *from,
 	writer_text(&w, from);
 	writer_text(&w, " WHERE ");
 	writer_text(&w, column);
-	text_repeat(&w, " IN (?", ",?", padded);
+	placeholders_write(&w, " IN (?", ",?", padded);
 	writer_text(&w, ")");
 	return host_execute(g->f->message, writer_span(&w), values, padded, e);
 }
@@ -130,8 +130,8 @@ collect(struct group *g, bool (*wanted)(const struct group_event *e),
     struct sql_value (*value)(const struct group_event *e), size_t *n,
     struct err *e)
 {
-	struct sql_value *values =
-	    arena_take(&g->f->work, text_padded(g->n + 1) * sizeof(values[0]));
+	struct sql_value *values = arena_take(
+	    &g->f->work, placeholders_padded(g->n + 1) * sizeof(values[0]));
 
 	*n = 0;
 	if (values == NULL) {

@@ -239,7 +239,7 @@ replica_read_gaps(
     struct forwarder *f, struct mail_server *server, struct err *e)
 {
 	struct sql_value values[SERVER_GAPS_MAX];
-	size_t padded = text_padded(server->n_gaps);
+	size_t padded = placeholders_padded(server->n_gaps);
 	char where[16 + 2 * SERVER_GAPS_MAX];
 	struct writer w = writer_of(where, sizeof(where));
 	struct sending sending = sending_of(f, server);
@@ -250,7 +250,7 @@ replica_read_gaps(
 	for (size_t i = 0; i < padded; i++)
 		values[i] =
 		    sql_uint64(server->gaps[i < server->n_gaps ? i : 0].id);
-	text_repeat(&w, "id IN (?", ",?", padded);
+	placeholders_write(&w, "id IN (?", ",?", padded);
 	writer_text(&w, ")");
 	writer_u8(&w, 0);
 	s = select_links(f, server, where, values, padded, e);

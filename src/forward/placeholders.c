@@ -1,12 +1,12 @@
 /*
- * text.c - statements with many placeholders
+ * placeholders.c - statements with many placeholders
  *
  * Pure.
  */
 #include "forward/group.h"
 
 size_t
-text_chunk(size_t n, size_t most)
+placeholders_chunk(size_t n, size_t most)
 {
 	size_t chunk = 1;
 
@@ -16,7 +16,7 @@ text_chunk(size_t n, size_t most)
 }
 
 size_t
-text_padded(size_t n)
+placeholders_padded(size_t n)
 {
 	size_t padded = 1;
 
@@ -26,7 +26,8 @@ text_padded(size_t n)
 }
 
 void
-text_repeat(struct writer *w, const char *first, const char *next, size_t n)
+placeholders_write(
+    struct writer *w, const char *first, const char *next, size_t n)
 {
 	writer_text(w, first);
 	for (size_t i = 1; i < n; i++)
