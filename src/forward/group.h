@@ -74,8 +74,8 @@ int group_write_hooks(
     struct group *g, struct host *h, uint64_t after, struct err *e);
 
 /*
- * placeholders.c: statements with many placeholders. Powers of two, so that a few
- * prepared ones serve groups of every size.
+ * placeholders.c: statements with many placeholders. Powers of two, so that a
+ * few prepared ones serve groups of every size.
  */
 
 /* The largest power of two that is not above n and most. */

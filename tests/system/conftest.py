@@ -24,6 +24,7 @@ import kernel
 import mariadb
 import postal
 from ports import free_port
+from service_manager import NotifySocket
 
 TRACKER = os.environ.get("TRACKER", "build/postal-tracker")
 # Programs of the tests themselves, beside the daemon in the build folder.
@@ -166,7 +167,7 @@ class Tracker(Logging):
         self.env = dict(os.environ if env is None else env)
         self.process = None
         self.may_die = False
-        self.notify = None
+        self.notify = self.descriptor_store = None
         self.write_conf()
 
     def write_conf(self):
@@ -181,38 +182,25 @@ class Tracker(Logging):
         return Path(self.settings["spool"]["directory"])
 
     def start(self, wait=True):
-        path = str(self.directory / "notify.sock")
-        if os.path.exists(path):
-            os.unlink(path)
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(path)
-        os.chmod(path, 0o666)
-        self.notify.setblocking(False)
-        self.notified = ""
+        self.notify = NotifySocket(
+            self.directory / "notify.sock", self.descriptor_store)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command + [TRACKER, "run", "-c", str(self.conf)],
                 stderr=log,
                 stdout=log,
                 stdin=subprocess.DEVNULL,
-                env={**self.env, "NOTIFY_SOCKET": path},
+                env={**self.env, "NOTIFY_SOCKET": self.notify.path},
             )
         if wait:
             self.wait_ready()
         return self
 
-    def read_notify(self):
-        try:
-            while True:
-                self.notified += self.notify.recv(4096).decode() + "\n"
-        except BlockingIOError:
-            return self.notified
-
     def wait_ready(self, times=1):
         def ready():
             code = self.process.poll()
             assert code is None, f"exit {code}:\n{self.log()}"
-            return self.read_notify().count("READY=1") >= times
+            return self.notify.read().count("READY=1") >= times
 
         try:
             wait_for(ready, "READY=1")

@@ -10,12 +10,12 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import conftest
 from conftest import TRACKER, WAIT_SECONDS, Logging, check_law, wait_for
+from service_manager import NotifySocket
 
 
 class Forwarder(Logging):
@@ -29,21 +29,13 @@ class Forwarder(Logging):
         self.env = dict(os.environ if env is None else env)
         self.process = None
         self.notify = None
-        self.notified = ""
 
     # --- life -----------------------------------------------------------
 
     def start(self):
-        path = str(self.directory / "forwarder-notify.sock")
-        if os.path.exists(path):
-            os.unlink(path)
         if self.notify:
             self.notify.close()
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(path)
-        os.chmod(path, 0o666)
-        self.notify.setblocking(False)
-        self.notified = ""
+        self.notify = NotifySocket(self.directory / "forwarder-notify.sock")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command
@@ -51,7 +43,7 @@ class Forwarder(Logging):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**self.env, "NOTIFY_SOCKET": path},
+                env={**self.env, "NOTIFY_SOCKET": self.notify.path},
             )
         return self
 
@@ -74,16 +66,9 @@ class Forwarder(Logging):
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
-    def _notified(self):
-        try:
-            while True:
-                self.notified += self.notify.recv(4096).decode() + "\n"
-        except BlockingIOError:
-            return self.notified
-
     def _reloads(self):
         """How often it said that it has read everything again."""
-        said = self._notified().count("READY=1")
+        said = self.notify.read().count("READY=1")
         return said, len(re.findall(r"\breload", self.log()))
 
     def reload(self):

@@ -18,6 +18,7 @@ import pytest
 
 from certificates import EC, make_pair
 from conftest import TRACKER, free_port, wait_for
+from disk import small_disk
 from fake_forwarder import NUMBER
 from https import Https
 
@@ -621,13 +622,8 @@ def test_a_pipe_that_nobody_reads_does_not_delay_the_end(unread):
 @pytest.fixture
 def tiny_disk(work):
     """A file system of 64 KB."""
-    path = work / "disk"
-    path.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "none", path],
-        check=True)
-    yield path
-    subprocess.run(["umount", "-l", path], check=True)
+    with small_disk(work / "disk", "64k") as path:
+        yield path
 
 
 def test_a_full_disk(tiny_disk, make_tracker):

@@ -13,11 +13,11 @@ from datetime import datetime
 import pytest
 
 import test_roles
-from activation import listening, start_with
 from admin import Admin, check_law
 from certificates import EC, make_pair
 from conftest import Connection, free_port, wait_for
 from fake_forwarder import NUMBER, Forwarder, span8, span16
+from service_manager import listening, start_with
 
 PIDFD_GETFD = 438
 
@@ -500,7 +500,7 @@ def answers(port):
 
 
 def reload(t, **settings):
-    times = t.read_notify().count("READY=1")
+    times = t.notify.read().count("READY=1")
     t.settings["admin"].update(settings)
     t.write_conf()
     t.process.send_signal(signal.SIGHUP)

@@ -24,6 +24,7 @@ from forward_help import CLICK, OPEN, one_server
 from https import TlsConnection
 from netns import USERS, Machine
 from postal import Postal
+from service_manager import NotifySocket
 
 PROFILE = (Path(__file__).parents[2]
            / "policy/apparmor/usr.sbin.postal-tracker")
@@ -58,10 +59,7 @@ class Life:
         self.names = {os.path.realpath(TRACKER): "/usr/sbin/postal-tracker"}
         self.root = Path(f"/proc/{self.machine.holder.pid}/root")
         (self.root / "run/systemd").mkdir()
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(str(self.root / "run/systemd/notify"))
-        os.chmod(self.root / "run/systemd/notify", 0o666)
-        self.notify.setblocking(False)
+        self.notify = NotifySocket(self.root / "run/systemd/notify")
 
     def start(self, *arguments, user="root", **env):
         """strace, with a command of the tracker's. It ends with the last
@@ -82,15 +80,13 @@ class Life:
         return process
 
     def start_service(self, *arguments, **env):
+        before = self.notify.read().count("READY=1")
         process = self.start(*arguments, NOTIFY_SOCKET="/run/systemd/notify",
                              **env)
 
         def is_ready():
             assert process.poll() is None, process.log.read_text()
-            try:
-                return b"READY=1" in self.notify.recv(4096)
-            except BlockingIOError:
-                return False
+            return self.notify.read().count("READY=1") > before
 
         try:
             wait_for(is_ready, "READY=1", SECONDS)

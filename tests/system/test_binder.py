@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from activation import listening, start_with
 from conftest import PROGRAMS, TRACKER, Connection, free_port, wait_for
 from fake_forwarder import NUMBER
+from service_manager import DescriptorStore, listening
 from test_hijack import FORBIDDEN, ONLY_WEB
 from test_lifecycle import hello, reload
 
@@ -490,44 +490,7 @@ def test_question_against_the_rules(start_binder, work, kind):
         (work / "log").read_text()
 
 
-# --- systemd's store of descriptors ---------------------------------------------------
-
-
-class Store:
-    """What the daemon asks the service manager to keep, by name."""
-
-    def __init__(self, tracker):
-        self.kept = {}
-        self.tracker = tracker
-        tracker.read_notify = self.read
-
-    def read(self):
-        t = self.tracker
-        while True:
-            try:
-                data, fds, _, _ = socket.recv_fds(t.notify, 4096, 4)
-            except BlockingIOError:
-                return t.notified
-            text = data.decode()
-            t.notified += text + "\n"
-            name = re.search(r"FDNAME=(\S+)", text)
-            if text.startswith("FDSTORE="):
-                self.kept[name[1]] = socket.socket(fileno=fds[0])
-            elif text.startswith("FDSTOREREMOVE="):
-                self.kept.pop(name[1]).close()
-
-    def names(self):
-        self.read()
-        return sorted(self.kept)
-
-    def pass_on(self, monkeypatch, more=()):
-        """The next start has them, behind those of .socket units."""
-        start_with(self.tracker, [*(s for _, s in more), *self.kept.values()],
-                   monkeypatch, [*(n for n, _ in more), *self.kept])
-
-    def close(self):
-        for s in self.kept.values():
-            s.close()
+# --- systemd's store of descriptors -------------------------------------------
 
 
 def test_ports_outlive_a_restart(make_confined, monkeypatch):
@@ -535,7 +498,7 @@ def test_ports_outlive_a_restart(make_confined, monkeypatch):
     that a reload gave up is not kept."""
     tracker, manager = make_confined()
     first, second, third = tracker.port, free_port(), free_port()
-    store = Store(tracker)
+    store = DescriptorStore(tracker)
     listen_on(tracker, f"127.0.0.1:{first}", f"[::1]:{second}")
     tracker.start()
     assert store.names() == [f"listen-127.0.0.1_{first}",
@@ -563,7 +526,7 @@ def test_ports_outlive_a_restart(make_confined, monkeypatch):
 def test_kept_ipv6_is_not_ipv4(make_tracker, monkeypatch):
     """[::] that we opened is IPv6 alone, also when it comes back."""
     tracker = make_tracker()
-    store = Store(tracker)
+    store = DescriptorStore(tracker)
     listen_on(tracker, f"[::]:{tracker.port}", f"0.0.0.0:{tracker.port}")
     tracker.start()
     tracker.stop()
@@ -576,7 +539,7 @@ def test_kept_ipv6_is_not_ipv4(make_tracker, monkeypatch):
 def test_units_sockets_are_not_stored(make_tracker, monkeypatch):
     """systemd has those anyway."""
     tracker = make_tracker()
-    store = Store(tracker)
+    store = DescriptorStore(tracker)
     with listening() as s:
         theirs = s.getsockname()[1]
         listen_on(tracker, f"127.0.0.1:{tracker.port}", f"127.0.0.1:{theirs}")

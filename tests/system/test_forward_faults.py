@@ -8,12 +8,12 @@ has become of the events when the thing works again, and that a line said so.
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
 from conftest import wait_for
+from disk import fill, small_disk
 from forward_help import (
     CLICK,
     OPEN,
@@ -300,40 +300,22 @@ def test_missing_column(two):
 @pytest.fixture
 def small_mariadb(work):
     """A server whose data directory is a file system of 256 MB."""
-    disk = work / "disk"
-    disk.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "none", disk],
-        check=True,
-    )
-    server = None
-    try:
+    with small_disk(work / "disk", "256m") as disk:
         server = MariaDB(disk / "m", options=["--innodb-log-file-size=8M"])
-        yield server.start(), disk / "filler"
-    finally:
-        if server is not None:
-            server.kill()
-        subprocess.run(["umount", "-l", disk], check=True)
-
-
-def fill_disk(filler):
-    with open(filler, "wb") as f:
         try:
-            while True:
-                f.write(b"\0" * 65536)
-                f.flush()
-        except OSError:
-            pass
+            yield server.start(), disk
+        finally:
+            server.kill()
 
 
 def test_full_table(small_mariadb, make_stack):
     """Error 1114: visitors do not notice; with room again all is written."""
-    server, filler = small_mariadb
+    server, disk = small_mariadb
     stack = make_stack(server, settings=QUICK)
     try:
         one_server(stack.postal)
         stack.start()
-        fill_disk(filler)
+        filler = fill(disk)
         number = 400
         for i in range(number):
             ask(stack, OPEN, f"{i:03}-" + "u" * 240, 200)

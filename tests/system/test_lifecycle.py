@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from activation import listening, start_with
 from conftest import NOBODY, TRACKER, Connection, free_port, wait_for
+from service_manager import listening, start_with
 
 
 def hello(port, host="127.0.0.1"):
@@ -42,7 +42,7 @@ def test_reload_adds_and_removes_listeners(tracker):
         tracker.write_conf()
         reload(tracker, 2)
         assert hello(second) and hello(first)
-    text = tracker.read_notify()
+    text = tracker.notify.read()
     assert "RELOADING=1" in text and "MONOTONIC_USEC=" in text
     for pid in old.values():
         wait_for(lambda p=pid: not os.path.exists(f"/proc/{p}"), "the old end")
@@ -110,9 +110,9 @@ def test_no_request_is_lost_over_reloads(tracker):
 
 def test_notify(make_tracker):
     t = make_tracker(env={**os.environ, "WATCHDOG_USEC": "400000"}).start()
-    wait_for(lambda: t.read_notify().count("WATCHDOG=1") >= 2, "the watchdog")
+    wait_for(lambda: t.notify.read().count("WATCHDOG=1") >= 2, "the watchdog")
     t.stop()
-    text = t.read_notify()
+    text = t.notify.read()
     assert text.count("READY=1") == 1
     assert "STATUS=" in text and "STOPPING=1" in text
 
@@ -240,7 +240,7 @@ def test_end(tracker, number):
     for pid in pids:
         assert not os.path.exists(f"/proc/{pid}")
     assert not os.path.exists(tracker.settings["spool"]["socket"])
-    assert "STOPPING=1" in tracker.read_notify()
+    assert "STOPPING=1" in tracker.notify.read()
 
 
 def test_a_request_under_way_is_finished(tracker):

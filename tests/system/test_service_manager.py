@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from activation import listening, start_with
 from conftest import TRACKER, wait_for
+from service_manager import listening, start_with
 
 
 def is_reset(port):
@@ -119,9 +119,9 @@ def test_silent_role_is_replaced(make_tracker, role):
         rf'kill role={re.escape(role)} pid={pid} reason="it does not answer"'
     )
     tracker.wait_role(role, other_than=pid)
-    seen = tracker.read_notify().count("WATCHDOG=1")
+    seen = tracker.notify.read().count("WATCHDOG=1")
     wait_for(
-        lambda: tracker.read_notify().count("WATCHDOG=1") > seen,
+        lambda: tracker.notify.read().count("WATCHDOG=1") > seen,
         "the watchdog",
     )
     others = re.findall(r"kill role=(\S+)", tracker.log())
@@ -132,7 +132,7 @@ def test_answering_roles_stay(make_tracker):
     tracker = watched(make_tracker, 400_000)
     before = tracker.roles()
     wait_for(
-        lambda: tracker.read_notify().count("WATCHDOG=1") >= 10,
+        lambda: tracker.notify.read().count("WATCHDOG=1") >= 10,
         "ten turns of the watchdog",
     )
     assert tracker.roles() == before
@@ -143,7 +143,7 @@ def test_no_watchdog_without_a_worker(make_tracker):
     binary cannot be started again, so that no worker comes back."""
     tracker = watched(make_tracker, 1_000_000, {"http": {"workers": "1"}})
     tracker.may_die = True
-    wait_for(lambda: "WATCHDOG=1" in tracker.read_notify(), "the first one")
+    wait_for(lambda: "WATCHDOG=1" in tracker.notify.read(), "the first one")
     # No new process for the monitor, whatever its user.
     subprocess.run(
         ["prlimit", f"--pid={tracker.process.pid}", "--nofile=3:"], check=True
@@ -152,17 +152,17 @@ def test_no_watchdog_without_a_worker(make_tracker):
     tracker.wait_log(r"died role=web\[0\]")
     failed = r"start role=web\[0\] error="
     tracker.wait_log(failed)
-    seen = tracker.read_notify().count("WATCHDOG=1")
+    seen = tracker.notify.read().count("WATCHDOG=1")
     n = len(re.findall(failed, tracker.log()))
     # Several turns later (tries are 100 ms to 5 s apart) still not one more.
     wait_for(lambda: len(re.findall(failed, tracker.log())) >= n + 4, "tries")
-    assert tracker.read_notify().count("WATCHDOG=1") == seen
+    assert tracker.notify.read().count("WATCHDOG=1") == seen
     subprocess.run(
         ["prlimit", f"--pid={tracker.process.pid}", "--nofile=1024:"],
         check=True,
     )
     wait_for(
-        lambda: tracker.read_notify().count("WATCHDOG=1") > seen,
+        lambda: tracker.notify.read().count("WATCHDOG=1") > seen,
         "the watchdog with the next worker",
     )
 

@@ -91,8 +91,7 @@ class Installed(Tracker):
         return self.machine.run(TRACKER, *args, "-c", self.conf, check=check)
 
     def reload(self):
-        self.read_notify()
-        times = self.notified.count("READY=1") + 1
+        times = self.notify.read().count("READY=1") + 1
         self.process.send_signal(signal.SIGHUP)
         self.wait_ready(times)
 

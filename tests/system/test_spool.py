@@ -11,6 +11,7 @@ import pytest
 
 from admin import Admin
 from conftest import Tracker, check_law, wait_for
+from disk import fill, small_disk
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "8"))
 
@@ -114,25 +115,19 @@ def test_sigterm_under_load_loses_nothing(make_tracker):
 
 
 @pytest.fixture
-def small_disk(work):
+def disk(work):
     """A file system of 8 MB."""
-    path = work / "disk"
-    path.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "none", path],
-        check=True,
-    )
-    yield path
-    subprocess.run(["umount", "-l", path], check=True)
+    with small_disk(work / "disk", "8m") as path:
+        yield path
 
 
 @pytest.fixture
-def on_small_disk(small_disk, work):
+def on_small_disk(disk, work):
     """A daemon with its spool there; it ends before the disk goes."""
     directory = work / "small"
     directory.mkdir()
     os.chmod(directory, 0o755)
-    t = Tracker(directory, {"spool": {"directory": str(small_disk / "s")}})
+    t = Tracker(directory, {"spool": {"directory": str(disk / "s")}})
     t.admin = Admin(t)
     t.start()
     assert t.link("ctqu6f", "H0zoVR7I") == "/ctqu6f/H0zoVR7I"
@@ -141,18 +136,11 @@ def on_small_disk(small_disk, work):
     t.finish()
 
 
-def test_full_disk(on_small_disk, small_disk):
+def test_full_disk(on_small_disk, disk):
     t = on_small_disk
     assert t.get("/img/ctqu6f/before").status == 200
     assert t.admin.ready()
-    filler = small_disk / "filler"
-    with open(filler, "wb") as f:
-        try:
-            while True:
-                f.write(b"\0" * 65536)
-                f.flush()
-        except OSError:
-            pass
+    filler = fill(disk)
 
     def lost():
         assert t.get("/img/ctqu6f/during").status == 200
@@ -190,24 +178,24 @@ def test_full_disk(on_small_disk, small_disk):
     assert "died" not in t.log()
 
 
-def test_read_only_file_system(on_small_disk, small_disk):
+def test_read_only_file_system(on_small_disk, disk):
     t = on_small_disk
     assert t.get("/img/ctqu6f/before").status == 200
     # A lazy read-only remount is refused while files are open for writing;
     # the kernel does the same as after a disk error when forced.
     subprocess.run(
-        ["mount", "-o", "remount,ro", small_disk], check=False,
+        ["mount", "-o", "remount,ro", disk], check=False,
         capture_output=True,
     )
     mounted_ro = any(
-        str(small_disk) in line and " ro" in line
+        str(disk) in line and " ro" in line
         for line in open("/proc/mounts", encoding="utf-8")
     )
     if not mounted_ro:
         # Files are open for writing: restart on the read-only disk instead.
         t.stop()
         subprocess.run(
-            ["mount", "-o", "remount,ro", small_disk], check=True
+            ["mount", "-o", "remount,ro", disk], check=True
         )
         t.start()
     assert t.get("/img/ctqu6f/during").status == 200
@@ -217,7 +205,7 @@ def test_read_only_file_system(on_small_disk, small_disk):
     wait_for(lambda: t.status()["lost"] > 0, "lost")
     assert not t.status()["ready"]
     wait_for(lambda: not t.admin.ready(), "/ready to be red")
-    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
 
     # The spool is opened again within a second; until then it says why not.
     wait_for(t.admin.ready, "ready")

@@ -9,13 +9,13 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 
 from conftest import check_law, wait_for
+from disk import fill, small_disk
 from fake_forwarder import (
     ASIDE, FIRST, FORWARDER, FOUND, LAST, NONE, NUMBER, TOOL, UNAVAILABLE,
     UNMATCHED, VERSION, WRITTEN, Closed, Forwarder, Refused,
@@ -528,25 +528,14 @@ def test_new_node(daemon, forwarder):
 
 def test_settling_on_a_full_disk(make_tracker, work):
     """Nothing half done: refused with the reason, and well again later."""
-    disk = work / "disk"
-    disk.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "none", disk],
-        check=True,
-    )
-    try:
+    with small_disk(work / "disk", "8m") as disk:
         t = make_tracker(settings(spool={"directory": str(disk / "s")}))
         t.start()
         with Forwarder(t) as f:
             prepare(t, f)
             open_pictures(t, *"abcdef")
             events = f.due()
-            with open(disk / "filler", "wb", buffering=0) as filler:
-                try:
-                    while True:
-                        filler.write(b"\0" * 4096)
-                except OSError:
-                    pass
+            filler = fill(disk)
             refused, aside = None, set()
             for e in events:
                 for _ in range(50):
@@ -570,15 +559,13 @@ def test_settling_on_a_full_disk(make_tracker, work):
             with pytest.raises(Refused):
                 f.servers({**SERVERS, 12: "fresh"})
             wait_for(lambda: t.get("/img/fresh/m").status == 200, "server")
-            (disk / "filler").unlink()
+            filler.unlink()
             f.servers({**SERVERS, 12: "fresh"})
             left = [(e["seq"], 1) for e in f.due()]
             f.settle(WRITTEN, *left)
             check_law(t.status())
             assert f.due() == []
         t.finish()
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
 
 
 # --- who may speak ----------------------------------------------------------
