@@ -44,6 +44,16 @@ struct worker {
 	uint8_t *names;		  /* BATCH_NAMES_SIZE: their servers */
 	bool counted;		  /* it has sent its counters */
 	uint64_t counters[COUNTER_N];
+
+	/* What it is told; what finds no room waits for EPOLLOUT. */
+	bool waits_for_room;
+	struct ipc_stored stored; /* number 0: all were told */
+	enum worker_table {
+		WORKER_TABLE_SENT,
+		WORKER_TABLE_BEGINS,
+		WORKER_TABLE_GOES_ON,
+	} table;
+	uint32_t table_sent; /* the last id of what was sent of it */
 };
 
 /* A command on store.sock, or the forwarder before its HELLO. */
@@ -214,10 +224,18 @@ void worker_add(struct store *s, const struct ipc_channel_offer *o, int fd);
 void worker_end(struct worker *w);
 /* Reads what workers sent before the store was told to stop. */
 void workers_hear_out(struct store *s);
+/* Tells it what became of its batch, at once or when there is room. */
+void worker_tell_stored(
+    struct worker *w, uint64_t number, enum ipc_stored_status status);
 /* Sends the table of servers to one worker, or to all (NULL). */
 void workers_send_servers(struct store *s, struct worker *only);
 /* Totals of a counter over all workers of this process. */
 uint64_t workers_counter(const struct store *s, enum counter c);
+
+/* worker_table.c */
+
+/* The next part of the table. IPC_AGAIN: no room for it yet. */
+enum ipc_result worker_table_send(struct worker *w);
 
 /* keep.c: what makes events durable */
 
@@ -244,6 +262,8 @@ void keep_describe(
 void known_load(struct store *s);
 /* NULL: there never was one. */
 struct server_name *known_server(const struct store *s, uint32_t id);
+/* Where in s->servers those with a higher id begin. */
+size_t known_after(const struct store *s, uint32_t id);
 /* Whether a worker may name this server: it is known, or was to the store
  * before this one. */
 bool known_may_be(const struct store *s, uint32_t id);

@@ -235,13 +235,9 @@ put_round(struct store *s, struct err *e)
 static void
 acknowledge(struct worker *w, enum ipc_stored_status status)
 {
-	struct ipc_stored body = {w->batch.number, (uint8_t)status};
-
 	w->under_way = false;
 	w->last_number = w->batch.number;
-	/* It has one batch under way, so there is room; if not, it broke the
-	 * rules or is gone, which the next event tells. */
-	(void)ipc_send(&w->channel, w->store->scratch, IPC_STORED, &body, -1);
+	worker_tell_stored(w, w->batch.number, status);
 }
 
 static uint64_t

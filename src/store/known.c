@@ -24,22 +24,30 @@
 
 /* --- the table --------------------------------------------------------- */
 
-struct server_name *
-known_server(const struct store *s, uint32_t id)
+size_t
+known_after(const struct store *s, uint32_t id)
 {
 	size_t low = 0, high = s->n_servers;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (s->servers[middle].id == id)
-			return &s->servers[middle];
-		if (s->servers[middle].id < id)
+		if (s->servers[middle].id <= id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return NULL;
+	return low;
+}
+
+struct server_name *
+known_server(const struct store *s, uint32_t id)
+{
+	size_t after = known_after(s, id);
+
+	return after > 0 && s->servers[after - 1].id == id
+		   ? &s->servers[after - 1]
+		   : NULL;
 }
 
 bool

@@ -53,6 +53,56 @@ part_from(struct worker *w, const struct ipc_message *m, unsigned int breach)
 	worker_end(w);
 }
 
+/* --- what a worker is told --------------------------------------------- */
+
+static void
+wait_for_room(struct worker *w, bool wait)
+{
+	if (wait == w->waits_for_room)
+		return;
+	w->waits_for_room = wait;
+	if (loop_change(&w->store->loop, &w->watch,
+		wait ? EPOLLIN | EPOLLOUT : EPOLLIN) != 0)
+		log_err("channel peer=web[%u]: no memory", w->index);
+}
+
+/* A peer that is gone has nothing to be told; the next event says so. */
+static void
+send_stored(struct worker *w)
+{
+	if (ipc_send(&w->channel, w->store->scratch, IPC_STORED, &w->stored,
+		-1) == IPC_AGAIN)
+		wait_for_room(w, true);
+	else
+		w->stored.number = 0;
+}
+
+void
+worker_tell_stored(
+    struct worker *w, uint64_t number, enum ipc_stored_status status)
+{
+	w->stored = (struct ipc_stored){number, (uint8_t)status};
+	send_stored(w);
+}
+
+/* What follows has to wait until it was read. */
+static void
+send_table(struct worker *w)
+{
+	(void)worker_table_send(w);
+	wait_for_room(w, true);
+}
+
+static void
+on_room(struct worker *w)
+{
+	wait_for_room(w, false);
+	if (w->stored.number != 0)
+		send_stored(w);
+	if (w->table != WORKER_TABLE_SENT && !w->waits_for_room)
+		send_table(w);
+}
+
 /* --- what a worker may say --------------------------------------------- */
 
 /* 0, or the breach. */
@@ -129,7 +179,6 @@ static unsigned int
 on_events(struct worker *w, const union ipc_body *body)
 {
 	const struct ipc_events *batch = &body->events;
-	struct ipc_stored done = {batch->number, IPC_STORED_YES};
 	unsigned int breach;
 
 	if (w->under_way)
@@ -142,8 +191,7 @@ on_events(struct worker *w, const union ipc_body *body)
 	if (batch->number == w->last_number) {
 		/* Committed before the store that took it ended. */
 		w->is_new = false;
-		(void)ipc_send(
-		    &w->channel, w->store->scratch, IPC_STORED, &done, -1);
+		worker_tell_stored(w, batch->number, IPC_STORED_YES);
 		return 0;
 	}
 	breach = take_rows(w, &batch->rows);
@@ -219,7 +267,8 @@ on_channel(struct loop_watch *watch, uint32_t events)
 	struct ipc_received in;
 	unsigned int breach;
 
-	(void)events;
+	if ((events & EPOLLOUT) != 0)
+		on_room(w);
 	/* A handler may have parted from the worker. */
 	for (int i = 0; i < MESSAGES_A_ROUND && w->channel.fd >= 0; i++) {
 		switch (ipc_receive(&w->channel, s->buffer, &in)) {
@@ -282,70 +331,6 @@ worker_add(struct store *s, const struct ipc_channel_offer *o, int fd)
 	workers_send_servers(s, w);
 }
 
-/* --- servers ----------------------------------------------------------- */
-
-/* The table on its way to one worker. */
-struct table {
-	struct store *store;
-	struct worker *to;
-	struct ipc_servers part;
-	struct writer rows;
-};
-
-static enum ipc_result
-send_part(struct table *t, bool last)
-{
-	enum ipc_result sent;
-
-	t->part.rows.records = writer_span(&t->rows);
-	if (last)
-		t->part.flags |= IPC_SERVERS_LAST;
-	sent = ipc_send(
-	    &t->to->channel, t->store->scratch, IPC_SERVERS, &t->part, -1);
-	t->part.flags = 0;
-	t->part.rows.count = 0;
-	t->rows.len = 0;
-	return sent;
-}
-
-static enum ipc_result
-put_server(struct table *t, uint32_t id, struct span token)
-{
-	const struct ipc_server_row row = {id, token};
-	enum ipc_result sent = IPC_OK;
-
-	if (ipc_put(&t->rows, &ipc_server_row_record, &row) != 0) {
-		sent = send_part(t, false);
-		(void)ipc_put(&t->rows, &ipc_server_row_record, &row);
-	}
-	t->part.rows.count++;
-	return sent;
-}
-
-static enum ipc_result
-send_servers(struct store *s, struct worker *w)
-{
-	/* Room for the message's own fields in front of its rows. */
-	struct table t = {.store = s,
-	    .to = w,
-	    .part = {.flags = IPC_SERVERS_FIRST},
-	    .rows = writer_of(s->page, IPC_RECORD_MAX - 16)};
-	const struct selftest *own = selftest_own_server(s);
-	enum ipc_result sent = IPC_OK;
-
-	for (size_t i = 0; sent == IPC_OK && i < s->n_servers; i++) {
-		const struct server_name *name = &s->servers[i];
-
-		if (!name->gone)
-			sent = put_server(&t, name->id,
-			    (struct span){name->token, name->len});
-	}
-	if (sent == IPC_OK && own != NULL)
-		sent = put_server(
-		    &t, own->server_id, (struct span){own->server, own->len});
-	return sent == IPC_OK ? send_part(&t, true) : sent;
-}
-
 void
 workers_send_servers(struct store *s, struct worker *only)
 {
@@ -357,10 +342,10 @@ workers_send_servers(struct store *s, struct worker *only)
 
 		if (w->channel.fd < 0 || (only != NULL && only != w))
 			continue;
-		/* One that has ended may have sent something before, and is
-		 * parted from when that was read. */
-		if (send_servers(s, w) == IPC_AGAIN)
-			part_from(w, NULL, IPC_BREACH_FLOOD);
+		w->table = WORKER_TABLE_BEGINS;
+		w->table_sent = 0;
+		if (!w->waits_for_room)
+			send_table(w);
 	}
 }
 

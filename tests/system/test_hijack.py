@@ -123,6 +123,16 @@ def test_hijacked_worker(work, attack, reason):
     assert reason in log and "web" in log, log
 
 
+def test_a_worker_that_reads_late(work):
+    """It is no bad one, and what it has to know waits for it."""
+    said, log = play(work, "late")
+    assert said[:2] == ["good worker served before",
+                        "good worker served meanwhile"]
+    assert re.fullmatch("the late one was told, behind [1-8] answers", said[2])
+    assert said[3:] == ["good worker served after"]
+    assert "replace" not in log, log
+
+
 @pytest.mark.parametrize(
     "attack, reason",
     [

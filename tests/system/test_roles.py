@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -33,6 +34,29 @@ def assert_restricted(pid, uid):
     # What is not dumpable belongs to root in /proc.
     assert os.stat(f"/proc/{pid}/environ").st_uid == 0
     assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+
+
+def test_a_table_larger_than_a_channel(make_tracker):
+    """200 000 servers with short names, or a few with long ones: the workers
+    get all, in parts, and nobody takes that for a flood."""
+    n = 20000
+    t = make_tracker().start()
+    t.link("first")
+    t.stop()
+    with sqlite3.connect(t.spool / "links.db") as db:
+        db.executemany("INSERT INTO server (token) VALUES (?)",
+                       ((f"{i:0200}",) for i in range(n)))
+    db.close()
+    t.start()
+    before = t.roles()
+    for i in (0, n // 2, n - 1):
+        t.wait_server(f"{i:0200}")
+    # One more begins it again, also for those who are in the middle of it.
+    for name in ("second", "third"):
+        t.link(name)
+    t.wait_server("third")
+    assert t.roles() == before
+    assert "replace" not in t.log()
 
 
 def test_web_worker(tracker):
