@@ -18,6 +18,8 @@
  * one got its first. */
 #define LENIENT_MS 10000
 
+/* With those that are gone. */
+#define KNOWN_MAX ((size_t)2 * IPC_SERVERS_MAX)
 #define SWEEP_EVERY_MS 1000
 #define SWEEP_ROWS 400
 #define SWEEP_REST_MS 3600000
@@ -315,6 +317,10 @@ apply_servers(struct store *s, enum database_result *r, struct err *e)
 		return 0;
 	}
 	n = merge(s, merged, &changed);
+	if (n > KNOWN_MAX) {
+		free(merged);
+		return IPC_BREACH_FLOOD;
+	}
 	free(s->servers);
 	s->servers = merged;
 	s->n_servers = n;

@@ -673,6 +673,24 @@ def test_hostile_forwarder(daemon, forwarder, attack):
     assert "died" not in daemon.log()
 
 
+def test_a_forwarder_that_names_others_each_time(daemon, forwarder):
+    """Those that are gone stay known, but not without end."""
+    most, step = 200_000, 10_000
+    with pytest.raises(Closed):
+        for first in range(1_000_000, 10_000_000, 1_000_000):
+            for n in range(first, first + most, step):
+                flags = (FIRST * (n == first)
+                         | LAST * (n == first + most - step))
+                forwarder.servers(
+                    {i: str(i) for i in range(n, n + step)}, flags)
+    # Those of the beginning, a table more, and not another one.
+    assert first == 2_000_000
+    daemon.wait_log('close forwarder .*reason="more than it may have')
+    daemon.stop()
+    daemon.start()
+    assert daemon.status()["servers"] == most
+
+
 def test_a_forwarder_that_does_not_read(daemon, forwarder):
     open_pictures(daemon, *(f"m{i}" for i in range(50)))
     with pytest.raises(Closed):
