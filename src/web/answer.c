@@ -192,11 +192,12 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 	head_len = r->head_len;
 	target = http_target_decode(r->target);
 	server_id = servers_find(&w->servers, target.server);
-	if (linked->status == IPC_LINKED_FOUND)
+	/* 0: it went away while its link was looked for. */
+	if (linked->status == IPC_LINKED_FOUND && server_id != 0)
 		link = take_link(w, linked, server_id, target.token);
 	if (link != NULL) {
 		redirect(w, c, r, link, target.token);
-	} else if (linked->status == IPC_LINKED_NO_SERVER) {
+	} else if (linked->status == IPC_LINKED_NO_SERVER || server_id == 0) {
 		unknown_server(w, c);
 	} else if (linked->status == IPC_LINKED_UNAVAILABLE) {
 		w->counters[COUNTER_UNAVAILABLE]++;

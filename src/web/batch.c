@@ -61,22 +61,31 @@ gathering(struct batches *b, bool fresh)
 	return batch_at(b, b->n - 1);
 }
 
+static bool
+has_taken(struct batch *batch, const struct ipc_event *event)
+{
+	if (batch == NULL || batch->count == IPC_BATCH_EVENTS_MAX ||
+	    ipc_put(&batch->records, &ipc_event_record, event) != 0)
+		return false;
+	batch->count++;
+	return true;
+}
+
+/* NULL: the ring is full. A batch without events is none. */
 static struct batch *
 put_record(struct batches *b, const struct ipc_event *event)
 {
 	struct batch *batch = gathering(b, false);
 
-	if (batch == NULL)
-		return NULL;
-	if (batch->count == IPC_BATCH_EVENTS_MAX ||
-	    ipc_put(&batch->records, &ipc_event_record, event) != 0) {
+	if (has_taken(batch, event))
+		return batch;
+	if (batch != NULL && batch->count > 0)
 		batch = gathering(b, true);
-		if (batch == NULL ||
-		    ipc_put(&batch->records, &ipc_event_record, event) != 0)
-			return NULL;
-	}
-	batch->count++;
-	return batch;
+	if (has_taken(batch, event))
+		return batch;
+	if (batch != NULL)
+		b->n--;
+	return NULL;
 }
 
 static void

@@ -276,6 +276,18 @@ def test_search_found(daemon, forwarder):
     assert [e["link_id"] for e in daemon.events()][-1] == 91
 
 
+def test_its_server_goes_while_a_link_is_looked_for(daemon, forwarder):
+    workers = daemon.roles()
+    asked = in_background(lambda: daemon.get("/ctqu6f/New1"))
+    ask, _, _ = forwarder.search()
+    forwarder.servers({9: "other"})
+    forwarder.searched(ask, FOUND, 91, "New1", "https://new.example/", 5)
+    assert asked()[0].body == b"Invalid Server Token"
+    assert daemon.get("/img/other/m").status == 200
+    assert daemon.roles() == workers
+    assert daemon.status()["lost"] == 0
+
+
 def test_search_none_is_remembered(daemon, forwarder):
     asked = in_background(lambda: daemon.get("/ctqu6f/Nope"))
     ask, _, _ = forwarder.search()

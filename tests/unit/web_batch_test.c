@@ -124,6 +124,29 @@ test_one_under_way(void **state)
 	assert_true(batches_empty(&web));
 }
 
+/* An event that the table of messages refuses is lost, and alone. */
+static void
+test_what_is_no_event(void **state)
+{
+	static struct conn visitor;
+	struct ipc_event event = {.kind = IPC_EVENT_OPEN,
+	    .method = IPC_METHOD_GET,
+	    .server_id = 0,
+	    .token = span_of("x")};
+
+	(void)state;
+	assert_false(batches_put(&web, &visitor, &event));
+	assert_true(batches_empty(&web));
+	put("a");
+	assert_false(batches_put(&web, &visitor, &event));
+	put("b");
+	flush();
+	expect_batch(1, "a b ");
+	acknowledge(1);
+	assert_true(batches_empty(&web));
+	assert_int_equal(web.counters[COUNTER_EVENTS_LOST], 2);
+}
+
 static void
 test_gathers_while_there_is_more_to_read(void **state)
 {
@@ -196,6 +219,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_one_under_way),
+	    TEST(test_what_is_no_event),
 	    TEST(test_gathers_while_there_is_more_to_read),
 	    TEST(test_a_batch_goes_again_as_it_was),
 	    TEST(test_events_between_two_stores),
