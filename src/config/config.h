@@ -19,6 +19,7 @@
 #include "base/err.h"
 
 #define CONFIG_LISTEN_MAX 64
+#define CONFIG_WORKERS_MAX 64
 #define CONFIG_TRUSTED_MAX 256
 #define CONFIG_TEXT_SIZE 256
 #define CONFIG_PATH_SIZE 1024

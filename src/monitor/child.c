@@ -351,7 +351,9 @@ bury(struct child *c, int status)
 	if (again)
 		c->backoff_ms = 0;
 	c->again = false;
-	if (wanted && !again)
+	/* Those that take the place of one of before a reload are on their
+	 * way; with the new settings it would be a stranger among them. */
+	if ((wanted || child_is_old(c)) && !again)
 		c->state = CHILD_FREE;
 	else
 		wait_for_restart(c);

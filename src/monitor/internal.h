@@ -175,8 +175,20 @@ int monitor_set_logger(struct monitor *m, int fd, struct err *e);
 /* How long an old worker may take for what it has begun. */
 uint64_t monitor_worker_grace(const struct monitor *m);
 void monitor_reload(struct monitor *m);
-/* The web workers of this generation: slots and shared memory. */
-int monitor_new_workers(struct monitor *m, struct err *e);
+/* Zeroed memory that the web workers of one generation share, and the key of
+ * what is in it. */
+struct workers_memory {
+	unsigned int workers;
+	int fd;
+	uint64_t key[2];
+};
+/* Makes it for this configuration; that of sessions too, once. Owner: the
+ * caller, of memory->fd. */
+int workers_memory_open(struct monitor *m, const struct config *c,
+    struct workers_memory *memory, struct err *e);
+/* The web workers of this generation. Owner: takes memory->fd. */
+int monitor_new_workers(
+    struct monitor *m, const struct workers_memory *memory, struct err *e);
 /* The admin role, when it has something to listen on. */
 int monitor_new_admin(struct monitor *m, struct err *e);
 /* As many keepers as the configuration wants: starts and stops. */

@@ -130,15 +130,11 @@ say_serving(const struct monitor *m)
 	    m->config.spool.directory);
 }
 
-void
-monitor_child_ready(struct child *c, bool degraded)
+/* When nobody is on the way any more, it serves; of a reload, with the new
+ * ones. */
+static void
+settle(struct monitor *m)
 {
-	struct monitor *m = c->monitor;
-
-	if (degraded)
-		log_err("degraded role=%s[%u]: links redirect, but events are "
-			"not stored; see the lines before",
-		    ipc_role_name(c->role), c->index);
 	if (children_count(m, m->reloading ? RENEWED_ROLES : 0, CHILD_WAITING,
 		CHILD_STARTING) > 0)
 		return;
@@ -163,6 +159,16 @@ monitor_child_ready(struct child *c, bool degraded)
 }
 
 void
+monitor_child_ready(struct child *c, bool degraded)
+{
+	if (degraded)
+		log_err("degraded role=%s[%u]: links redirect, but events are "
+			"not stored; see the lines before",
+		    ipc_role_name(c->role), c->index);
+	settle(c->monitor);
+}
+
+void
 monitor_child_gone(struct child *c, bool wanted)
 {
 	struct monitor *m = c->monitor;
@@ -174,6 +180,8 @@ monitor_child_gone(struct child *c, bool wanted)
 		monitor_give_up(m, EX_UNAVAILABLE);
 		return;
 	}
+	if (m->reloading)
+		settle(m);
 	go_on_ending(m);
 }
 
@@ -423,6 +431,7 @@ static int
 start(struct monitor *m, struct err *e)
 {
 	struct child *store;
+	struct workers_memory memory;
 	int access_fd;
 
 	(void)fd_raise_limit_to(settings_descriptors(&m->config));
@@ -442,9 +451,10 @@ start(struct monitor *m, struct err *e)
 	access_fd = m->access_fd;
 	m->access_fd = -1;
 	if (monitor_set_logger(m, access_fd, e) != 0 ||
-	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
+	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0 ||
+	    workers_memory_open(m, &m->config, &memory, e) != 0)
 		return -1;
-	return monitor_new_workers(m, e);
+	return monitor_new_workers(m, &memory, e);
 }
 
 static void

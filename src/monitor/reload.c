@@ -69,22 +69,26 @@ fit_connections(struct monitor *m)
 }
 
 int
-monitor_new_workers(struct monitor *m, struct err *e)
+workers_memory_open(struct monitor *m, const struct config *c,
+    struct workers_memory *memory, struct err *e)
 {
-	int shared = -1;
-
-	m->workers = settings_workers(&m->config);
-	fit_connections(m);
-	if (open_shared_memory((off_t)m->workers * IPC_WEB_SLICE_SIZE, &shared,
-		m->shared_key, e) != 0 ||
-	    (m->sessions_fd < 0 &&
-		open_shared_memory(IPC_SESSIONS_SIZE, &m->sessions_fd,
-		    m->sessions_key, e) != 0)) {
-		fd_close(&shared);
+	memory->workers = settings_workers(c);
+	if (m->sessions_fd < 0 && open_shared_memory(IPC_SESSIONS_SIZE,
+				      &m->sessions_fd, m->sessions_key, e) != 0)
 		return -1;
-	}
+	return open_shared_memory((off_t)memory->workers * IPC_WEB_SLICE_SIZE,
+	    &memory->fd, memory->key, e);
+}
+
+int
+monitor_new_workers(
+    struct monitor *m, const struct workers_memory *memory, struct err *e)
+{
+	m->workers = memory->workers;
 	fd_close(&m->shared_fd);
-	m->shared_fd = shared;
+	m->shared_fd = memory->fd;
+	memcpy(m->shared_key, memory->key, sizeof(m->shared_key));
+	fit_connections(m);
 	for (unsigned int i = 0; i < m->workers; i++) {
 		struct child *c = child_new(m, IPC_WEB, (uint16_t)i);
 
@@ -230,9 +234,30 @@ monitor_worker_grace(const struct monitor *m)
 	       m->config.spool.max_wait + WORKER_GRACE_MS;
 }
 
+/* Asked before anything changes. Logger, admin and keepers may be new too. */
+static int
+refuse_too_many(
+    const struct monitor *m, const struct config *new, struct err *e)
+{
+	size_t wanted = settings_workers(new) + (size_t) new->https.keepers + 2;
+	/* What waits for its restart makes room. */
+	size_t there =
+	    children_count(m, 0, CHILD_WAITING, CHILD_STOPPING) -
+	    children_count(m, RENEWED_ROLES, CHILD_WAITING, CHILD_WAITING);
+
+	if (there + wanted <= CHILDREN_MAX)
+		return 0;
+	return err_set(e,
+	    "%zu processes of earlier reloads are still finishing; try again "
+	    "in %" PRIu64 " s",
+	    children_count(m, 0, CHILD_STOPPING, CHILD_STOPPING),
+	    monitor_worker_grace(m) / 1000 + 1);
+}
+
 static int
 apply(struct monitor *m, const struct config *new, struct err *e)
 {
+	struct workers_memory memory = {.fd = -1};
 	struct listeners next;
 	struct users users;
 	struct ipc_store_settings settings;
@@ -240,15 +265,18 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 				    new->https.acme_challenges) != 0;
 	int access_fd = -1, challenges_fd = -1;
 
-	if (users_find(new, &users, e) != 0 ||
+	if (refuse_too_many(m, new, e) != 0 ||
+	    users_find(new, &users, e) != 0 ||
 	    monitor_open_access_file(new, &access_fd, e) != 0)
 		return -1;
 	unnamed_unwatch(m);
 	if ((other_challenges &&
 		place_open_challenges(new->https.acme_challenges, m->spool_fd,
 		    &challenges_fd, e) != 0) ||
+	    workers_memory_open(m, new, &memory, e) != 0 ||
 	    listeners_open(&m->listeners, new, &next, e) != 0) {
 		unnamed_watch(m);
+		fd_close(&memory.fd);
 		fd_close(&access_fd);
 		fd_close(&challenges_fd);
 		return -1;
@@ -278,7 +306,7 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 	if (monitor_set_logger(m, access_fd, e) != 0 ||
 	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
 		return -1;
-	return monitor_new_workers(m, e);
+	return monitor_new_workers(m, &memory, e);
 }
 
 /* Whoever rotates the log sends SIGHUP too, and waits for a new file whatever

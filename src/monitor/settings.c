@@ -171,5 +171,7 @@ settings_workers(const struct config *c)
 		return (unsigned int)c->http.workers;
 	if (sched_getaffinity(0, sizeof(cores), &cores) == 0)
 		n = CPU_COUNT(&cores);
+	if (n > CONFIG_WORKERS_MAX)
+		n = CONFIG_WORKERS_MAX;
 	return n < 1 ? 1 : (unsigned int)n;
 }

@@ -27,6 +27,8 @@ limits_open(struct limits *l, int fd, unsigned int index, unsigned int workers,
 	size_t size = (size_t)workers * IPC_WEB_SLICE_SIZE;
 	void *p;
 
+	if (index >= workers)
+		return err_set(e, "worker %u of %u", index, workers);
 	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_errno(e, "cannot map the shared memory");

@@ -105,13 +105,18 @@ servers_take(struct servers *s, const struct ipc_servers *part)
 	struct cursor c = cursor_of(part->rows.records);
 	struct ipc_server_row row;
 
-	if ((part->flags & IPC_SERVERS_FIRST) != 0)
+	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
 		table_clear(&s->next);
+		s->incomplete = false;
+	}
+	if (s->incomplete)
+		return SERVERS_TAKEN;
 	if (s->next.n_rows + part->rows.count > IPC_SERVERS_MAX + 1)
 		return SERVERS_TOO_MANY;
 	for (size_t i = 0; i < part->rows.count; i++) {
 		ipc_next(&c, &ipc_server_row_record, &row);
-		if (add_row(&s->next, &row) != 0)
+		s->incomplete = add_row(&s->next, &row) != 0;
+		if (s->incomplete)
 			return SERVERS_NO_MEMORY;
 	}
 	if ((part->flags & IPC_SERVERS_LAST) == 0)

@@ -29,6 +29,7 @@ struct servers {
 	struct hash_key key;
 	struct servers_table now;
 	struct servers_table next; /* being received */
+	bool incomplete;	   /* no memory for it: what follows is not taken */
 	bool known;		   /* a complete table was received once */
 };
 

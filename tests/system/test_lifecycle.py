@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,51 @@ def reload(t, times):
 
 
 # --- reload -----------------------------------------------------------------
+
+
+def test_an_old_worker_that_dies_in_a_reload(make_tracker):
+    """It comes not back: with the new settings there may be no place for it in
+    what the new ones share."""
+    t = make_tracker({"http": {"workers": "8"}}).start()
+    t.may_die = True
+    old = t.roles()
+    t.settings["http"]["workers"] = "1"
+    t.write_conf()
+    # Both signals wait; the lower number comes first.
+    t.process.send_signal(signal.SIGSTOP)
+    os.kill(old["web[7]"], signal.SIGKILL)
+    t.process.send_signal(signal.SIGHUP)
+    t.process.send_signal(signal.SIGCONT)
+    t.wait_ready(2)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists()
+                             for n, pid in old.items() if n[:3] == "web"),
+             "the old ones to end")
+    assert set(t.roles()) == {"store[0]", "web[0]"}
+    assert len(re.findall(r"ready role=web\[7\]", t.log())) == 1
+    assert hello(t.port)
+
+
+def test_too_many_reloads_at_once(make_tracker):
+    """Refused as a whole, before anything has changed."""
+    t = make_tracker({"http": {"workers": "64"}}).start()
+    stopped = []
+    try:
+        for times in (2, 3, 4):
+            stopped += [p for n, p in t.roles().items() if n[:3] == "web"]
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            reload(t, times)
+        t.wait_log(r"reload failed: \d+ processes of earlier reloads are still "
+                   r"finishing; try again in \d+ s; the configuration in use "
+                   "stays")
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert hello(t.port)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in stopped),
+             "the old ones to end")
+    reload(t, 5)
+    assert hello(t.port)
 
 
 def test_reload_adds_and_removes_listeners(tracker):
