@@ -137,6 +137,26 @@ take_part(struct handover *h, const struct ipc_list *rows, struct writer *w,
 	return 0;
 }
 
+/* Those of an earlier run that never came to its end, and whose content never
+ * came, take no place from others. */
+static void
+begin_naming(struct handover *h)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->n_rows; i++) {
+		struct handover_row *row = &h->rows[i];
+
+		row->named = false;
+		if (row->known)
+			h->rows[kept++] = *row;
+		else
+			free(row->name);
+	}
+	h->n_rows = kept;
+	h->n_named = 0;
+}
+
 /* After the last part. */
 static void
 withdraw_others(struct monitor *m)
@@ -171,10 +191,11 @@ handover_on_rows(struct monitor *m, const union ipc_body *body, int fd)
 	unsigned int breach = 0;
 
 	(void)fd;
+	/* A key is to come, and its row is known by its place. */
+	if (h->half_fd >= 0)
+		return IPC_BREACH_ORDER;
 	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
-		for (size_t i = 0; i < h->n_rows; i++)
-			h->rows[i].named = false;
-		h->n_named = 0;
+		begin_naming(h);
 		h->under_way = true;
 		h->changed = false;
 	}

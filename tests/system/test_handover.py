@@ -93,6 +93,18 @@ def test_named_again(serving, pair):
     assert roles(serving) == pids
 
 
+def test_names_that_came_to_nothing(serving, pair):
+    """Two who name as many as there may be and go leave room for the next."""
+    for n in range(3):
+        with Handover(serving, FORWARDER_UID) as h:
+            h.name([(f"n{i}.of{n}.example", "1") for i in range(1999)], FIRST)
+    with Handover(serving, FORWARDER_UID) as h:
+        assert h.name([(NAME, "1"), ("b.example", "1")], FIRST) == [1]
+        assert h.give("b.example", "1", *pair) == h.OFFERED
+        assert h.name([], LAST) == []
+    served(serving, 2)
+
+
 def test_stand_alone_has_no_such_socket(tracker):
     assert not os.path.exists(tracker.settings["spool"]["socket"] + ".keys")
 
