@@ -92,7 +92,19 @@ put_password(struct import *im, const char *section,
 		import_comment(im, NULL, "It is: %.120s", value->text);
 	import_comment(im, NULL, "#password_file = /etc/postal-tracker/%s",
 	    strcmp(section, "main_db") == 0 ? "db-password"
-					    : "db-password-message");
+					    : "message-db-password");
+}
+
+/* Beside the other one, by the name that the forwarder's unit looks for. */
+static void
+name_message_file(struct import *im)
+{
+	const char *path = im->options->password_file;
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+	if (slash != NULL)
+		(void)snprintf(im->message_file, sizeof(im->message_file),
+		    "%.*s/message-%s", (int)(slash - path), path, slash + 1);
 }
 
 static void
@@ -107,8 +119,7 @@ put_passwords(struct import *im)
 	if (main->text != NULL && message->text != NULL &&
 	    strcmp(main->text, message->text) == 0)
 		message->text = NULL;
-	(void)snprintf(im->message_file, sizeof(im->message_file), "%s-message",
-	    path != NULL ? path : "");
+	name_message_file(im);
 	if (main->text != NULL)
 		put_password(im, "main_db", main, path);
 }

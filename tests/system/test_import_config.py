@@ -6,13 +6,19 @@ import re
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 import kernel
 from conftest import TRACKER
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("MAIN_DB_", "MESSAGE_DB_", "POSTAL_", "DNS_")
+HANDED_OVER = {
+    "main_db_password": "/etc/postal-tracker/db-password",
+    "message_db_password": "/etc/postal-tracker/message-db-password",
+}
 
 
 def environment(**more):
@@ -210,15 +216,24 @@ def test_passwords_are_not_shown(convert):
         _, text = convert(source)
         assert "secret" not in text and "another" not in text
         assert text.count("--password-file PATH writes it") == n
+        files = re.findall(r"#password_file = (\S+)$", text, re.M)
+        assert files == list(HANDED_OVER.values())[:n]
+
+
+@pytest.mark.starts_nothing
+def test_password_files_are_those_that_the_unit_hands_over():
+    unit = ROOT / "packaging/systemd/postal-tracker-forwarder.service"
+    assert dict(re.findall(r"^LoadCredential=(\w+):(\S+)$",
+                           unit.read_text(), re.M)) == HANDED_OVER
 
 
 def test_passwords(convert, work):
     path = work / "db-password"
     values, text = convert(OLD, "--password-file", path)
     assert values["main_db.password_file"] == str(path)
-    assert values["message_db.password_file"] == f"{path}-message"
+    other = work / "message-db-password"
+    assert values["message_db.password_file"] == str(other)
     assert path.read_bytes() == b"it's; a #secret\n"
-    other = work / "db-password-message"
     assert other.read_bytes() == b"another\n"
     for one in (path, other):
         assert stat.S_IMODE(os.stat(one).st_mode) == 0o600
