@@ -30,6 +30,7 @@
 #define SYSTEMD_FIRST_FD 3
 /* How long a port may be held by a tracker that is just ending. */
 #define ENDING_WAIT_MS 2000
+#define AGAIN_AFTER_US 100000
 
 void
 listeners_init(struct listeners *l)
@@ -37,14 +38,28 @@ listeners_init(struct listeners *l)
 	memset(l, 0, sizeof(*l));
 }
 
+static void
+close_all(struct listener_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fd_close(&l->list[i].fd);
+	l->n = 0;
+}
+
 void
 listeners_clear(struct listeners *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		fd_close(&l->list[i].fd);
-	for (size_t i = 0; i < l->n_unnamed; i++)
-		fd_close(&l->unnamed[i].fd);
-	l->n = l->n_web = l->n_https = l->n_unnamed = 0;
+	l->n = l->n_web = l->n_https = 0;
+	close_all(&l->unnamed);
+	close_all(&l->retired);
+}
+
+void
+listeners_let_go(struct listeners *l)
+{
+	close_all(&l->retired);
 }
 
 bool
@@ -238,7 +253,7 @@ open_one(const struct opening *o, const struct endpoint *at,
 		if (e->code != EADDRINUSE || clock_mono_ms() >= until ||
 		    !held_by_tracker(at))
 			return -1;
-		(void)usleep(20000);
+		(void)usleep(AGAIN_AFTER_US);
 	}
 	if (listen(out->fd, BACKLOG) != 0) {
 		(void)listener_explain(at, section, errno, e);
@@ -275,8 +290,11 @@ find_fitting(const struct listeners *l, const struct endpoint *wanted)
 {
 	const struct listener *found = find_in(l->list, l->n, wanted);
 
-	return found != NULL ? found
-			     : find_in(l->unnamed, l->n_unnamed, wanted);
+	if (found == NULL)
+		found = find_in(l->unnamed.list, l->unnamed.n, wanted);
+	if (found == NULL)
+		found = find_in(l->retired.list, l->retired.n, wanted);
+	return found;
 }
 
 /* What the endpoints of listeners are named by, in the order of the list. */
@@ -312,20 +330,23 @@ keep(const struct listener *old, struct listener *out, struct err *e)
 	return out->fd < 0 ? err_errno(e, "cannot keep a listener") : 0;
 }
 
-/* Those of list that systemd holds and nothing names. */
+/* Those of list that nothing names: what systemd holds is set aside, what we
+ * opened is retired. */
 static int
-keep_unnamed(const struct listener *list, size_t n,
+keep_others(const struct listener *list, size_t n,
     const struct wanted wanted[WANTED_LISTS], struct listeners *next,
     struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct listener *out = &next->unnamed[next->n_unnamed];
+		struct listener_list *to =
+		    list[i].inherited ? &next->unnamed : &next->retired;
 
-		if (!list[i].inherited || names(wanted, &list[i]))
+		/* No room: it goes now. */
+		if (names(wanted, &list[i]) || to->n == CONFIG_LISTEN_MAX)
 			continue;
-		if (keep(&list[i], out, e) != 0)
+		if (keep(&list[i], &to->list[to->n], e) != 0)
 			return -1;
-		next->n_unnamed++;
+		to->n++;
 	}
 	return 0;
 }
@@ -355,26 +376,36 @@ refuse_too_many(const struct wanted wanted[WANTED_LISTS], struct err *e)
  * Whether there was such a one.
  */
 static bool
-lend_port(const struct listeners *have, uint16_t port, int on)
+lend_those(const struct listener *list, size_t n, uint16_t port, int on)
 {
 	bool lent = false;
 
-	for (size_t i = 0; i < have->n; i++)
-		if (have->list[i].at.port == port &&
-		    setsockopt(have->list[i].fd, SOL_SOCKET, SO_REUSEPORT, &on,
+	for (size_t i = 0; i < n; i++)
+		if (list[i].at.port == port &&
+		    setsockopt(list[i].fd, SOL_SOCKET, SO_REUSEPORT, &on,
 			sizeof(on)) == 0)
 			lent = true;
 	return lent;
+}
+
+static bool
+lend_port(const struct listeners *l, uint16_t port, int on)
+{
+	bool lent = lend_those(l->list, l->n, port, on);
+
+	lent |= lend_those(l->unnamed.list, l->unnamed.n, port, on);
+	return lend_those(l->retired.list, l->retired.n, port, on) || lent;
 }
 
 static int
 open_new(const struct opening *o, const struct endpoint *at,
     const char *section, struct listener *out, struct err *e)
 {
-	bool share =
-	    lend_port(o->have, at->port, 1) || lend_port(o->next, at->port, 1);
-	int failed = open_one(o, at, section, share, out, e), off = 0;
+	bool share = lend_port(o->have, at->port, 1);
+	int failed, off = 0;
 
+	share |= lend_port(o->next, at->port, 1);
+	failed = open_one(o, at, section, share, out, e);
 	(void)lend_port(o->have, at->port, 0);
 	(void)lend_port(o->next, at->port, 0);
 	if (failed == 0 && share)
@@ -442,8 +473,11 @@ listeners_open(struct listeners *have, const struct config *c,
 	}
 	next->n_web = ends[1];
 	next->n_https = ends[1] - ends[0];
-	if (keep_unnamed(have->list, have->n, wanted, next, e) != 0 ||
-	    keep_unnamed(have->unnamed, have->n_unnamed, wanted, next, e) != 0)
+	if (keep_others(have->list, have->n, wanted, next, e) != 0 ||
+	    keep_others(have->unnamed.list, have->unnamed.n, wanted, next, e) !=
+		0 ||
+	    keep_others(have->retired.list, have->retired.n, wanted, next, e) !=
+		0)
 		goto out;
 	failed = 0;
 out:

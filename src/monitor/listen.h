@@ -15,6 +15,11 @@ struct listener {
 	bool dual;	/* [::] that takes IPv4 too */
 };
 
+struct listener_list {
+	struct listener list[CONFIG_LISTEN_MAX];
+	size_t n;
+};
+
 /* The monitor owns the descriptors; workers get duplicates. */
 struct listeners {
 	struct listener list[CONFIG_LISTEN_MAX];
@@ -22,12 +27,16 @@ struct listeners {
 	size_t n_web;	/* HTTP and HTTPS */
 	size_t n_https; /* of those, so many of the last ones */
 	/* From systemd, and not in tracker.conf now. */
-	struct listener unnamed[CONFIG_LISTEN_MAX];
-	size_t n_unnamed;
+	struct listener_list unnamed;
+	/* Not in tracker.conf any more, while old workers still have them: a
+	 * reload that names one again gets it. */
+	struct listener_list retired;
 };
 
 void listeners_init(struct listeners *l);
 void listeners_clear(struct listeners *l);
+/* The old workers are told to end: closes what is retired. */
+void listeners_let_go(struct listeners *l);
 
 /* Whether one of them has exactly this address. */
 bool listeners_have(const struct listeners *l, const struct endpoint *at);
@@ -58,8 +67,8 @@ int listener_bind(
 /*
  * Makes `next` hold a listening socket for each endpoint of [http], [https]
  * and [admin] listen: one of `have` where it fits, else a new one; `have` is
- * then empty. A socket of systemd that nothing names is kept aside. On failure
- * `have` is as before and `next` empty. Waits up to 2 s for a port that an
+ * then empty. What nothing names is set aside. On failure `have` is as before
+ * and `next` empty. Waits up to 2 s for a port that an
  * ending tracker holds. Asks [sandbox] binder where this process
  * may not open sockets. [::] is left out, with a line of the log, on a machine
  * without IPv6 when something else is named beside it.

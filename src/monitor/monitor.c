@@ -147,6 +147,7 @@ settle(struct monitor *m)
 	}
 	if (m->reloading) {
 		m->reloading = false;
+		listeners_let_go(&m->listeners);
 		for (size_t i = 0; i < CHILDREN_MAX; i++) {
 			struct child *old = &m->children[i];
 
@@ -422,6 +423,7 @@ open_listeners(struct monitor *m, struct err *e)
 	if (m->listeners.n_web == 0)
 		return err_set(e, "neither [http] listen nor [https] listen "
 				  "names an address");
+	listeners_let_go(&m->listeners);
 	unnamed_watch(m);
 	fdstore_update(&m->fdstore, &m->notify, &m->listeners);
 	return 0;

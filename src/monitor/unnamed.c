@@ -39,18 +39,18 @@ unnamed_unwatch(struct monitor *m)
 void
 unnamed_watch(struct monitor *m)
 {
-	const struct listeners *l = &m->listeners;
+	const struct listener_list *l = &m->listeners.unnamed;
 	char shown[ENDPOINT_TEXT_SIZE];
 
 	unnamed_unwatch(m);
-	for (size_t i = 0; i < l->n_unnamed; i++) {
+	for (size_t i = 0; i < l->n; i++) {
 		struct loop_watch *w = &m->unnamed[m->n_unnamed];
 
-		endpoint_format(&l->unnamed[i].at, shown);
+		endpoint_format(&l->list[i].at, shown);
 		log_notice("listen address=%s from=systemd: no listen of "
 			   "tracker.conf names it; connections are reset",
 		    shown);
-		*w = (struct loop_watch){l->unnamed[i].fd, on_connection};
+		*w = (struct loop_watch){l->list[i].fd, on_connection};
 		if (loop_add(&m->loop, w, EPOLLIN) == 0)
 			m->n_unnamed++;
 	}

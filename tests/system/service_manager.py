@@ -25,10 +25,10 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-def listening(port=0):
+def listening(port=0, host="127.0.0.1"):
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("127.0.0.1", port))
+    s.bind((host, port))
     s.listen(128)
     return s
 

@@ -52,6 +52,26 @@ def test_an_old_worker_that_dies_in_a_reload(make_tracker):
     assert hello(t.port)
 
 
+def test_a_port_is_named_again_during_a_reload(make_tracker):
+    """The workers that had it have not ended yet."""
+    other = free_port()
+    t = make_tracker({"http": {"workers": "32"}})
+    both = f"127.0.0.1:{t.port} 127.0.0.1:{other}"
+    for times, listen in enumerate((both, f"127.0.0.1:{t.port}", both)):
+        t.settings["http"]["listen"] = listen
+        t.write_conf()
+        if times == 0:
+            t.start()
+        else:
+            t.process.send_signal(signal.SIGHUP)
+            wait_for(lambda n=times: t.log().count("monitor: reload") == n,
+                     "the reload to begin")
+    # The workers of the first one were not all there when the second came.
+    t.wait_ready(2)
+    assert hello(t.port) and hello(other)
+    assert "reload failed" not in t.log()
+
+
 def test_too_many_reloads_at_once(make_tracker):
     """Refused as a whole, before anything has changed."""
     t = make_tracker({"http": {"workers": "64"}}).start()

@@ -67,6 +67,26 @@ def test_visitors_wait_through_a_restart(make_tracker, monkeypatch):
     s.close()
 
 
+def test_one_address_beside_what_systemd_holds(make_tracker, monkeypatch):
+    """It holds all of them; one is taken at the start, another by a reload."""
+    tracker = make_tracker()
+    with listening(host="0.0.0.0") as s:
+        tracker.port = port = s.getsockname()[1]
+        tracker.settings["http"]["listen"] = f"127.0.0.2:{port}"
+        tracker.write_conf()
+        start_with(tracker, [s], monkeypatch)
+        tracker.settings["http"]["listen"] += f" 127.0.0.3:{port}"
+        tracker.write_conf()
+        tracker.process.send_signal(signal.SIGHUP)
+        tracker.wait_ready(2)
+        assert "reload failed" not in tracker.log()
+        for host in ("127.0.0.2", "127.0.0.3"):
+            with tracker.connect(host) as c:
+                c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert c.reply().body == b"Hello."
+        assert is_reset(port)
+
+
 def test_unnamed_socket(make_tracker, monkeypatch):
     """systemd holds a port that tracker.conf does not name: connections are
     reset until a reload names it, and again when it does not any more."""
