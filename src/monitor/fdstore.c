@@ -17,7 +17,7 @@ fdstore_is_name(const char *name)
 }
 
 /* A name may have any character but colons. */
-static void
+static bool
 tell(
     const struct notify *n, const char *what, const struct endpoint *at, int fd)
 {
@@ -29,7 +29,7 @@ tell(
 			*c = '_';
 	(void)snprintf(
 	    text, sizeof(text), "%s=1\nFDNAME=" PREFIX "%s", what, shown);
-	notify_send_fd(n, text, fd);
+	return notify_send_fd(n, text, fd);
 }
 
 static bool
@@ -65,14 +65,16 @@ fdstore_update(
 	struct fdstore next = {.n = 0};
 
 	for (size_t i = 0; i < s->n; i++)
-		if (!is_open(l, &s->at[i]))
-			tell(n, "FDSTOREREMOVE", &s->at[i], -1);
-	for (size_t i = 0; i < l->n; i++) {
-		if (l->list[i].inherited)
-			continue;
-		if (!is_kept(s, &l->list[i].at))
-			tell(n, "FDSTORE", &l->list[i].at, l->list[i].fd);
-		next.at[next.n++] = l->list[i].at;
+		if (is_open(l, &s->at[i]) ||
+		    !tell(n, "FDSTOREREMOVE", &s->at[i], -1))
+			next.at[next.n++] = s->at[i];
+	/* No room for one: when what could not be removed has gone. */
+	for (size_t i = 0; i < l->n && next.n < CONFIG_LISTEN_MAX; i++) {
+		const struct listener *each = &l->list[i];
+
+		if (!each->inherited && !is_kept(s, &each->at) &&
+		    tell(n, "FDSTORE", &each->at, each->fd))
+			next.at[next.n++] = each->at;
 	}
 	*s = next;
 }

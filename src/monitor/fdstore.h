@@ -27,7 +27,7 @@ bool fdstore_is_name(const char *name);
 void fdstore_take(struct fdstore *s, const struct listeners *inherited);
 
 /* Has systemd keep the sockets that are our own, and forget what is not there
- * any more. */
+ * any more. What it did not take is said again by the next call. */
 void fdstore_update(
     struct fdstore *s, const struct notify *n, const struct listeners *l);
 

@@ -255,6 +255,7 @@ on_due(void *owner)
 	}
 	if (now >= m->next_second_ms) {
 		tell_store_of_roles(m);
+		fdstore_update(&m->fdstore, &m->notify, &m->listeners);
 		m->next_second_ms = now + SECOND_MS;
 	}
 	loop_wake_at(&m->loop, m->next_second_ms);

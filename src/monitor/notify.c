@@ -5,6 +5,7 @@
  */
 #include "monitor/notify.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ notify_close(struct notify *n)
 	fd_close(&n->fd);
 }
 
-void
+bool
 notify_send_fd(const struct notify *n, const char *state, int fd)
 {
 	union {
@@ -84,7 +85,7 @@ notify_send_fd(const struct notify *n, const char *state, int fd)
 	struct cmsghdr *cm;
 
 	if (n->fd < 0)
-		return;
+		return true;
 	/* sendmsg only reads it. */
 	memcpy(&part.iov_base, &state, sizeof(state));
 	if (fd >= 0) {
@@ -96,11 +97,12 @@ notify_send_fd(const struct notify *n, const char *state, int fd)
 		cm->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
 	}
-	(void)sendmsg(n->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return sendmsg(n->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 ||
+	       errno != EAGAIN;
 }
 
 void
 notify_send(const struct notify *n, const char *state)
 {
-	notify_send_fd(n, state, -1);
+	(void)notify_send_fd(n, state, -1);
 }

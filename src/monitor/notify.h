@@ -4,6 +4,7 @@
 #ifndef MONITOR_NOTIFY_H
 #define MONITOR_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct notify {
@@ -16,7 +17,8 @@ void notify_open(struct notify *n);
 void notify_close(struct notify *n);
 /* "READY=1\nSTATUS=..."; a failure is ignored, as sd_notify's manual says. */
 void notify_send(const struct notify *n, const char *state);
-/* The same with a descriptor, "FDSTORE=1\nFDNAME=..."; -1: with none. */
-void notify_send_fd(const struct notify *n, const char *state, int fd);
+/* The same with a descriptor, "FDSTORE=1\nFDNAME=..."; -1: with none. False:
+ * the manager does not keep up; what has to be known is said once more. */
+bool notify_send_fd(const struct notify *n, const char *state, int fd);
 
 #endif

@@ -523,6 +523,20 @@ def test_ports_outlive_a_restart(make_confined, monkeypatch):
     store.close()
 
 
+def test_a_manager_that_is_slow(make_tracker):
+    """More than its socket takes at once; what found no room is said again."""
+    qlen = Path("/proc/sys/net/unix/max_dgram_qlen").read_text()
+    n = min(int(qlen) + 4, 60)
+    tracker = make_tracker()
+    store = DescriptorStore(tracker)
+    listen_on(tracker, "\n  ".join(
+        f"127.0.0.{i + 1}:{tracker.port}" for i in range(n)))
+    tracker.start(wait=False)
+    tracker.wait_log("monitor: serving")
+    wait_for(lambda: len(store.names()) == n, "all to be kept")
+    store.close()
+
+
 def test_kept_ipv6_is_not_ipv4(make_tracker, monkeypatch):
     """[::] that we opened is IPv6 alone, also when it comes back."""
     tracker = make_tracker()
