@@ -120,6 +120,7 @@ struct known_rows {
 struct certificate_rows {
 	uint8_t *bytes;
 	size_t len;
+	bool incomplete; /* no memory for a part */
 };
 
 /* What `selftest` plays with: known here alone, for the time that its

@@ -16,7 +16,7 @@ static void
 forget(struct certificate_rows *r)
 {
 	free(r->bytes);
-	*r = (struct certificate_rows){NULL, 0};
+	*r = (struct certificate_rows){.len = 0};
 }
 
 void
@@ -28,13 +28,17 @@ pair_states_take(struct store *s, const struct ipc_certificate_states *part)
 
 	if ((part->flags & IPC_CERTIFICATES_FIRST) != 0)
 		forget(gathered);
+	if (gathered->incomplete)
+		return;
 	if (records->len > 0) {
 		grown = gathered->len + records->len > BYTES_MOST
 			    ? NULL
 			    : realloc(gathered->bytes,
 				  gathered->len + records->len);
 		if (grown == NULL) {
-			log_warn("certificates: no memory for their states");
+			log_warn("certificates: no memory for their states; "
+				 "the old ones stay");
+			gathered->incomplete = true;
 			return;
 		}
 		memcpy(grown + gathered->len, records->p, records->len);
@@ -45,7 +49,7 @@ pair_states_take(struct store *s, const struct ipc_certificate_states *part)
 		return;
 	forget(&s->certificates);
 	s->certificates = *gathered;
-	*gathered = (struct certificate_rows){NULL, 0};
+	*gathered = (struct certificate_rows){.len = 0};
 }
 
 static bool

@@ -29,8 +29,8 @@ struct servers {
 	struct hash_key key;
 	struct servers_table now;
 	struct servers_table next; /* being received */
-	bool incomplete;	   /* no memory for it: what follows is not taken */
-	bool known;		   /* a complete table was received once */
+	bool incomplete; /* no memory for it: what follows is not taken */
+	bool known;	 /* a complete table was received once */
 };
 
 void servers_init(struct servers *s, const struct hash_key *key);
