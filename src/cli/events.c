@@ -94,10 +94,12 @@ print_text(const struct ipc_event_row *row)
 	if (gmtime_r(&seconds, &utc) != NULL)
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
 	address_of(row, ip);
-	(void)printf("%" PRIu64 " %s.%06dZ %s %.*s/%.*s %s", row->seq, when,
-	    (int)(row->at_us % 1000000), kind_of(row), (int)row->server.len,
-	    (const char *)row->server.p, (int)row->token.len,
-	    (const char *)row->token.p, ip);
+	(void)printf("%" PRIu64 " %s.%06dZ %s ", row->seq, when,
+	    (int)(row->at_us % 1000000), kind_of(row));
+	plain_text(stdout, row->server);
+	(void)fputc('/', stdout);
+	plain_text(stdout, row->token);
+	(void)printf(" %s", ip);
 	if (row->url.len > 0)
 		print_quoted(row->url);
 	if ((row->flags & IPC_EVENT_HAS_AGENT) != 0)
