@@ -5,14 +5,11 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
-import threading
 
 import pytest
 
 from conftest import NOBODY, TRACKER, free_port, wait_for
-from fake_forwarder import NUMBER, TYPES, rows, span16, span8
 
 
 def run(*args, prefix=()):
@@ -199,75 +196,6 @@ def test_options_stand_anywhere(tracker):
     r = run("link", "-c", conf, "add", "https://a.example/", "--token", "T1",
             "--server", "ctqu6f")
     assert (r.returncode, r.stdout) == (0, "/ctqu6f/T1\n"), r.stderr
-
-
-# --- a store that was taken over --------------------------------------------
-
-
-class Hijacked:
-    """Listens where a daemon's store does, and answers what a test says.
-
-    answers: by name of the question, (name of the answer, body)."""
-
-    def __init__(self, tracker, answers):
-        self.answers = answers
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.bind(tracker.settings["spool"]["socket"])
-        self.sock.listen()
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            try:
-                one, _ = self.sock.accept()
-            except OSError:
-                return
-            with one:
-                while data := one.recv(131072):
-                    name = TYPES[struct.unpack("<H", data[:2])[0] - 1]
-                    if name in self.answers:
-                        answer, body = self.answers[name]
-                        one.send(struct.pack("<H", NUMBER[answer]) + body)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        # accept(2) goes on when its socket is closed only.
-        self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
-        self.thread.join()
-
-
-# What a terminal obeys: ESC, the eight-bit CSI alone and in UTF-8, a bell.
-ORDER = b"\x1b[2Jx\x9b2Jx\xc2\x9b2J\a"
-
-
-def is_plain(text):
-    return re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text) is None
-
-
-def test_events_of_a_hijacked_store(make_tracker):
-    event = (struct.pack("<QQBBBQQ", 1, 1, 2, 1, 0, 1, 0) + bytes(16)
-             + span8(ORDER) + span8(b"t" + ORDER) + span16(ORDER) + span16(""))
-    t = make_tracker()
-    with Hijacked(t, {"EVENTS_GET": ("EVENT_ROWS", rows([event]))}):
-        with subprocess.Popen([TRACKER, "events", "-c", str(t.conf)],
-                              stdout=subprocess.PIPE) as p:
-            line = p.stdout.readline().decode()
-            p.kill()
-    assert " click ?[2Jx" in line and "/t?[2Jx" in line, line
-    assert is_plain(line), line
-
-
-def test_a_link_of_a_hijacked_store(make_tracker):
-    t = make_tracker()
-    added = struct.pack("<Q", 1) + span8(ORDER) + span8(b"t" + ORDER)
-    with Hijacked(t, {"LINK_ADD": ("LINK_ADDED", added)}):
-        line = t.link("ctqu6f")
-    assert line.startswith("/?[2Jx") and "/t?[2Jx" in line, line
-    assert is_plain(line), line
 
 
 # --- link, events, status ---------------------------------------------------
