@@ -14,7 +14,7 @@ import pytest
 
 from certificates import Directory
 from conftest import TRACKER
-from fake_forwarder import NUMBER, TYPES, rows, span16, span8
+from fake_forwarder import NUMBER, TYPES, Forwarder, rows, span16, span8
 
 
 # --- a store that was taken over --------------------------------------------
@@ -186,6 +186,46 @@ def test_following_has_no_end(tracker, quick_clock):
                 assert json.loads(p.stdout.readline())["token"] == f"m{i}"
         finally:
             p.kill()
+
+
+@pytest.fixture
+def many_domains(make_tracker):
+    """One that is no host name, and 200 that do not resolve."""
+    t = make_tracker({"postal": {"mode": "mysql"},
+                      "main_db": {"user": "nobody"}}).start()
+    with Forwarder(t) as f:
+        f.domains([("-", 1)] + [(f"d{i:03}.example.com", 1)
+                                for i in range(200)])
+    return t
+
+
+def test_slow_name_servers(many_domains, quick_clock):
+    """Ten minutes of that clock are enough for some 140 names."""
+    t, conf = many_domains, str(many_domains.conf)
+    certificates = t.directory / "certificates"
+    certificates.mkdir()
+    t.settings["https"] = {"certificates": str(certificates)}
+    t.write_conf()
+    r = run(quick_clock, "domains", "-c", conf)
+    assert r.returncode == 0
+    lines = r.stdout.splitlines()
+    left = [x for x in lines if "; not looked up, the names before it" in x]
+    assert len(lines) == 201 and left == lines[-len(left):]
+    assert 50 < len(left) < 70 and all(x.startswith("dns ") for x in left)
+    said = (f"postal-tracker domains: {len(left)} of 201 names were not looked "
+            "up, since it took more than 10 minutes; see /etc/resolv.conf")
+    assert r.stderr.startswith(said), r.stderr
+    r = run(quick_clock, "domains", "--json", "-c", conf)
+    last = json.loads(r.stdout.splitlines()[-1])
+    assert (last["needs"], last["here"], last["addresses"]) == ("dns", False,
+                                                                [])
+    assert last["dns_error"].startswith("not looked up")
+    # The authority is asked for none of them.
+    r = run(quick_clock, "domains", "--needing", "-c", conf)
+    assert (r.returncode, r.stdout) == (0, "") and said in r.stderr
+    # None is left out where the clock goes as it does.
+    r = run({**quick_clock, "STANDS": ""}, "domains", "-c", conf)
+    assert r.stderr == "" and "not looked up" not in r.stdout
 
 
 # --- a keeper that takes its time ---------------------------------------------
