@@ -90,6 +90,20 @@ def test_a_link_of_a_hijacked_store(make_tracker):
     assert is_plain(line), line
 
 
+@pytest.mark.parametrize("token", [b"t HTTP/1.0\r\nHost: other\r\n\r\n",
+                                   b"t/../../x", ORDER])
+def test_a_request_of_a_hijacked_store(make_tracker, token):
+    """What selftest asks for is a picture and a link, and nothing else."""
+    t = make_tracker()
+    row = struct.pack("<Q16sQQB", 0, b"", 0, 0, 0)
+    state = (struct.pack("<BI", 1, 1) + span8("ctqu6f") + span8(token)
+             + span16("") + rows([row, row]))
+    with Hijacked(t, {"SELFTEST": ("SELFTEST_STATE", state)}):
+        r = t.cli("selftest", check=False)
+    assert (r.returncode, r.stdout) == (69, "")
+    assert "the store sent tokens that are none" in r.stderr
+
+
 # --- a store that takes its time ---------------------------------------------
 
 # Each look at the clock finds it four seconds later, so that each answer took
