@@ -27,23 +27,29 @@
 #define END_WITHIN_MS 5000
 
 int
-ask_receive(const struct ipc_channel *c, uint8_t *buffer,
+ask_receive(const struct ipc_channel *c, uint8_t *buffer, uint64_t *waited_ms,
     struct ipc_received *in, struct err *e)
 {
 	const char *who = ipc_role_name((enum ipc_role)c->peer);
-	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	uint64_t left = ASK_WITHIN_MS - *waited_ms, begun = clock_mono_ms();
 	enum ipc_result got = IPC_AGAIN;
 
-	while (got == IPC_AGAIN) {
-		int n = poll(&p, 1, ANSWER_WITHIN_MS);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(
-			    e, "the %s does not answer; see its log", who);
+	if (left > ANSWER_WITHIN_MS)
+		left = ANSWER_WITHIN_MS;
+	while (got == IPC_AGAIN && fd_wait(c->fd, POLLIN, begun + left))
 		got = ipc_receive(c, buffer, in);
+	*waited_ms += clock_mono_ms() - begun;
+	if (*waited_ms >= ASK_WITHIN_MS) {
+		*waited_ms = ASK_WITHIN_MS;
+		if (got == IPC_OK)
+			fd_close(&in->fd);
+		return err_set(e,
+		    "the %s takes too long; all its answers together had "
+		    "%u s, see its log",
+		    who, (unsigned int)(ASK_WITHIN_MS / 1000));
 	}
+	if (got == IPC_AGAIN)
+		return err_set(e, "the %s does not answer; see its log", who);
 	if (got == IPC_CLOSED)
 		return err_set(e, "the %s closed the connection", who);
 	if (got == IPC_BREACH)
@@ -52,6 +58,12 @@ ask_receive(const struct ipc_channel *c, uint8_t *buffer,
 		    "the same version?",
 		    who, ipc_breach_text(in->breach));
 	return 0;
+}
+
+void
+ask_give_back(uint64_t *waited_ms, uint64_t ms)
+{
+	*waited_ms -= ms < *waited_ms ? ms : *waited_ms;
 }
 
 /* The store's words, for a terminal; who asks is root, and the stronger side. */
@@ -78,7 +90,7 @@ ask(struct ask *a, enum ipc_type type, const void *body, enum ipc_type wanted,
 {
 	/* A store that closed on us may have said why: the reason waits. */
 	(void)ipc_send(&a->channel, a->scratch, type, body, -1);
-	if (ask_receive(&a->channel, a->buffer, answer, e) != 0)
+	if (ask_receive(&a->channel, a->buffer, &a->waited_ms, answer, e) != 0)
 		return -1;
 	if (answer->message->type == IPC_REFUSAL)
 		return take_refusal(answer->body.refusal.reason, e);
@@ -180,7 +192,7 @@ start_store(struct ask *a, const struct config *c, struct err *e)
 	    place_open_spool(
 		c->spool.directory, &users.store, &a->spool_fd, e) != 0 ||
 	    start_role(a, c, &users, e) != 0 || hand_over_channel(a, e) != 0 ||
-	    ask_receive(&a->monitor, a->buffer, &in, e) != 0)
+	    ask_receive(&a->monitor, a->buffer, &a->waited_ms, &in, e) != 0)
 		return -1;
 	if (in.message == NULL || in.message->type != IPC_READY)
 		return err_set(e, "the store could not start; see above");

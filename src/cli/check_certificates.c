@@ -73,6 +73,14 @@ on_pair(void *owner, const char *name, int chain_fd, int key_fd)
 	struct ipc_pair_result seen = {.ok = 0};
 	struct err e = {0};
 
+	if (l->has_keeper && !match_has_time(&l->match)) {
+		l->has_keeper = false;
+		check_say(l->k, "warn",
+		    "[https] certificates: keys were not compared from %s on, "
+		    "the keeper takes too long; find out which pair it is by "
+		    "taking some away",
+		    name);
+	}
 	if (one != NULL && l->has_keeper) {
 		if (match_pair(&l->match, name, chain_fd, key_fd, &seen, &e) !=
 		    0)

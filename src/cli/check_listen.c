@@ -11,48 +11,47 @@
 #include "monitor/holder.h"
 #include "monitor/listen.h"
 
-static pid_t
-parent_of(pid_t pid)
-{
-	char path[64], line[512];
-	int parent = 0;
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	while (f != NULL && parent == 0 && fgets(line, sizeof(line), f) != NULL)
-		(void)sscanf(line, "PPid: %d", &parent);
-	if (f != NULL)
-		(void)fclose(f);
-	return (pid_t)parent;
-}
-
-/* Monitor or role of the daemon that this configuration is of. */
+/*
+ * What may hold an address of ours; false: a stranger does. Asked is the
+ * kernel: what a store says of ports is what the store says, and an address
+ * may be of another network.
+ */
 static bool
-is_our_daemon(const struct check *k, const struct holder *h)
+say_friend(struct check *k, const char *section, const char *shown,
+    const struct holder *h)
 {
 	pid_t daemon = ask_daemon(k->config);
 
-	return daemon > 0 && (h->pid == daemon || parent_of(h->pid) == daemon);
-}
-
-/* Whoever holds the port for us; NULL: a stranger. */
-static const char *
-friend_of(const struct check *k, const struct holder *h)
-{
-	if (is_our_daemon(k, h))
-		return "served by postal-tracker";
-	/* Socket activation; whose unit it is, systemd knows. */
-	if (h->pid == 1 && strcmp(h->name, "systemd") == 0)
-		return "held by systemd for a .socket unit";
-	return NULL;
+	if (daemon > 0 && holder_has(h, daemon)) {
+		check_say(k, "ok",
+		    "[%s] listen %s: served by postal-tracker (pid %d)%s",
+		    section, shown, (int)daemon,
+		    h->by_systemd ? ", kept by systemd" : "");
+		return true;
+	}
+	if (!h->by_systemd || h->pid != 1)
+		return false;
+	if (daemon > 0)
+		/* systemd starts no socket for a service that runs. */
+		check_say(k, "FAIL",
+		    "[%s] listen %s: held by systemd for a .socket unit that "
+		    "is not the running daemon's; `systemctl list-sockets` "
+		    "names it: stop it, or choose another [%s] listen",
+		    section, shown, section);
+	else
+		/* Whose unit it is, systemd knows. */
+		check_say(k, "warn",
+		    "[%s] listen %s: held by systemd for a .socket unit; "
+		    "`systemctl list-sockets` names it: it has to be "
+		    "postal-tracker.socket",
+		    section, shown);
+	return true;
 }
 
 static void
 check_listener(struct check *k, const char *section, const struct endpoint *at)
 {
 	char shown[ENDPOINT_TEXT_SIZE];
-	const char *by = NULL;
 	struct holder h = {.pid = 0};
 	struct err e;
 	int fd = -1;
@@ -63,12 +62,10 @@ check_listener(struct check *k, const char *section, const struct endpoint *at)
 		fd_close(&fd);
 		return;
 	}
-	if (e.code == EADDRINUSE && holder_find(at, &h) == 0)
-		by = friend_of(k, &h);
-	if (by != NULL)
-		check_say(k, "ok", "[%s] listen %s: %s (pid %d)", section,
-		    shown, by, (int)h.pid);
-	else if (e.code == EADDRINUSE && strcmp(h.name, "postal-tracker") == 0)
+	if (e.code == EADDRINUSE && holder_find(at, &h) == 0 &&
+	    say_friend(k, section, shown, &h))
+		return;
+	if (e.code == EADDRINUSE && strcmp(h.name, "postal-tracker") == 0)
 		check_say(k, "FAIL",
 		    "[%s] listen %s: another postal-tracker (pid %d) has the "
 		    "port, "

@@ -12,6 +12,8 @@
 #include "cli/internal.h"
 
 #define DAY INT64_C(86400)
+/* postal-tracker-acme asks every hour. */
+#define DNS_WITHIN_MS 600000
 
 static const char *const need_names[] = {
     [DOMAINS_NEED_NOTHING] = "nothing",
@@ -20,6 +22,20 @@ static const char *const need_names[] = {
     [DOMAINS_NEED_PATIENCE] = "wait",
     [DOMAINS_NEED_NAME] = "name",
 };
+
+static const char not_looked_up[] =
+    "not looked up, the names before it took too long";
+
+struct list {
+	size_t n, not_looked_up;
+};
+
+static bool
+is_left_out(const struct domains_look *k, const struct domains_one *d)
+{
+	return !d->dns.asked && d->need != DOMAINS_NEED_NAME &&
+	       !(k->o->needing && d->need == DOMAINS_NEED_NOTHING);
+}
 
 /* --- JSON -------------------------------------------------------------- */
 
@@ -34,8 +50,9 @@ json_text(const char *name, const char *value)
 }
 
 static void
-json_dns(const struct domains_dns *dns)
+json_dns(const struct domains_look *k, const struct domains_one *d)
 {
+	const struct domains_dns *dns = &d->dns;
 	char text[ADDR_TEXT_SIZE];
 
 	(void)printf(
@@ -45,7 +62,7 @@ json_dns(const struct domains_dns *dns)
 		(void)printf("%s\"%s\"", i > 0 ? "," : "", text);
 	}
 	(void)fputc(']', stdout);
-	json_text("dns_error", dns->error);
+	json_text("dns_error", is_left_out(k, d) ? not_looked_up : dns->error);
 }
 
 static void
@@ -107,7 +124,7 @@ print_json(const struct domains_look *k, const struct domains_one *d)
 		     ",\"postal_dns_ok\":%s,\"postal_ssl\":%s,\"needs\":\"%s\"",
 	    d->server_id, d->dns_ok ? "true" : "false",
 	    d->ssl ? "true" : "false", need_names[d->need]);
-	json_dns(&d->dns);
+	json_dns(k, d);
 	json_certificate(k, d->certificate);
 	json_text("certificate_error", d->own == NULL ? NULL : d->own->error);
 	json_row(k, d->row);
@@ -192,6 +209,8 @@ print_state(
 	}
 	(void)fprintf(out, "%s: ", d->name);
 	print_certificate(out, k, d);
+	if (is_left_out(k, d))
+		(void)fprintf(out, "; %s", not_looked_up);
 	print_elsewhere(out, &d->dns);
 	if (!d->dns_ok)
 		(void)fprintf(out, "; Postal's check of its CNAME fails");
@@ -213,7 +232,10 @@ static void
 print_one(
     void *owner, const struct domains_look *k, const struct domains_one *d)
 {
-	(void)owner;
+	struct list *l = owner;
+
+	l->n++;
+	l->not_looked_up += is_left_out(k, d);
 	if (k->o->needing && d->need != DOMAINS_NEED_CERTIFICATE)
 		return;
 	if (k->o->json)
@@ -227,12 +249,21 @@ print_one(
 static int
 list_domains(const struct config *c, const struct options *o)
 {
-	const struct domains_visitor v = {.visit = print_one};
+	struct list l = {0, 0};
+	const struct domains_visitor v = {print_one, &l, DNS_WITHIN_MS};
 	struct err e;
 	int exit_code = domains_each(c, o, &v, &e);
 
 	if (exit_code != EX_OK)
 		(void)fprintf(stderr, "postal-tracker domains: %s\n", e.text);
+	/* Those before are as good as ever. */
+	if (l.not_looked_up > 0)
+		(void)fprintf(stderr,
+		    "postal-tracker domains: %zu of %zu names were not looked "
+		    "up, since it took more than %d minutes; see "
+		    "/etc/resolv.conf, and take out of Postal what is not "
+		    "used\n",
+		    l.not_looked_up, l.n, DNS_WITHIN_MS / 60000);
 	if (fflush(stdout) != 0)
 		exit_code = EX_IOERR;
 	return exit_code;

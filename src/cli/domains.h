@@ -112,9 +112,9 @@ void domains_read_acme(
 enum domains_need {
 	DOMAINS_NEED_NOTHING,	  /* a certificate that lasts */
 	DOMAINS_NEED_CERTIFICATE, /* now */
-	DOMAINS_NEED_DNS,	  /* it does not lead here */
-	DOMAINS_NEED_PATIENCE,	  /* the last try failed; wait for acme.next */
-	DOMAINS_NEED_NAME,	  /* no certificate can be had for it */
+	DOMAINS_NEED_DNS,      /* it does not lead here, or is not known to */
+	DOMAINS_NEED_PATIENCE, /* the last try failed; wait for acme.next */
+	DOMAINS_NEED_NAME,     /* no certificate can be had for it */
 };
 
 /* A tracking domain of Postal. */
@@ -158,8 +158,9 @@ struct domains_visitor {
 	void (*visit)(void *owner, const struct domains_look *k,
 	    const struct domains_one *d);
 	void *owner;
-	/* Look-ups are over by then; names behind have dns.asked false. 0: no
-	 * end. */
+	/* No look-up begins later; names behind have dns.asked false, and need
+	 * it. Security: the store chooses how many there are, and strangers
+	 * run their name servers. */
 	uint64_t dns_within_ms;
 };
 

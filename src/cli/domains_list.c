@@ -68,11 +68,12 @@ look_at(struct domains_look *k, struct domains_one *d)
 	/* A look-up may take long: not one that scripts have no use for. */
 	if (k->o->needing && d->need == DOMAINS_NEED_NOTHING)
 		return;
-	if (k->dns_until_ms == 0 || clock_mono_ms() < k->dns_until_ms)
+	if (clock_mono_ms() < k->dns_until_ms)
 		domains_resolve(&d->dns, d->name, &k->here);
 	if (d->need == DOMAINS_NEED_NOTHING)
 		return;
-	if (d->dns.asked && !d->dns.here)
+	/* An authority is not bothered with what may lead elsewhere. */
+	if (!d->dns.here)
 		d->need = DOMAINS_NEED_DNS;
 	else if (d->acme.known && d->acme.next > k->now)
 		d->need = DOMAINS_NEED_PATIENCE;
@@ -128,8 +129,7 @@ domains_each(const struct config *c, const struct options *o,
 	}
 	k->o = o;
 	k->now = (int64_t)time(NULL);
-	if (v->dns_within_ms != 0)
-		k->dns_until_ms = clock_mono_ms() + v->dns_within_ms;
+	k->dns_until_ms = clock_mono_ms() + v->dns_within_ms;
 	if (prepare(k, c, e) != 0)
 		exit_code = EX_CONFIG;
 	else if (ask_store(k, c, &l, e) != 0)

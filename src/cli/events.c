@@ -94,10 +94,12 @@ print_text(const struct ipc_event_row *row)
 	if (gmtime_r(&seconds, &utc) != NULL)
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
 	address_of(row, ip);
-	(void)printf("%" PRIu64 " %s.%06dZ %s %.*s/%.*s %s", row->seq, when,
-	    (int)(row->at_us % 1000000), kind_of(row), (int)row->server.len,
-	    (const char *)row->server.p, (int)row->token.len,
-	    (const char *)row->token.p, ip);
+	(void)printf("%" PRIu64 " %s.%06dZ %s ", row->seq, when,
+	    (int)(row->at_us % 1000000), kind_of(row));
+	plain_text(stdout, row->server);
+	(void)fputc('/', stdout);
+	plain_text(stdout, row->token);
+	(void)printf(" %s", ip);
 	if (row->url.len > 0)
 		print_quoted(row->url);
 	if ((row->flags & IPC_EVENT_HAS_AGENT) != 0)
@@ -111,6 +113,7 @@ print_page(
     struct ask *a, const struct options *o, uint64_t *after, struct err *e)
 {
 	struct ipc_events_get get = {*after, PAGE};
+	uint64_t more_ms = o->follow ? ASK_WITHIN_MS : 0;
 	struct ipc_received answer;
 	const struct ipc_list *rows;
 	struct ipc_event_row row;
@@ -122,12 +125,17 @@ print_page(
 	c = cursor_of(rows->records);
 	for (size_t i = 0; i < rows->count; i++) {
 		ipc_next(&c, &ipc_event_row_record, &row);
+		if (row.seq <= *after)
+			return err_set(
+			    e, "the store sent events that it had sent before");
 		if (o->json)
 			print_json(&row);
 		else
 			print_text(&row);
 		*after = row.seq;
 	}
+	/* A large spool may take its time, and --follow has no end. */
+	ask_give_back(&a->waited_ms, more_ms + rows->count);
 	if (rows->count > 0 && fflush(stdout) != 0)
 		return err_errno(e, "cannot write");
 	return rows->count;

@@ -88,6 +88,7 @@ struct ask {
 	struct ipc_channel monitor; /* of a store of our own */
 	pid_t store;		    /* 0: the daemon's store answers */
 	int spool_fd;
+	uint64_t waited_ms; /* for answers, see ask_receive */
 	uint8_t *buffer, *scratch;
 };
 
@@ -100,16 +101,29 @@ int ask_open(struct ask *a, const struct config *c, bool start, struct err *e);
 void ask_close(struct ask *a);
 /* The monitor of the daemon that listens on [spool] socket; 0: none does. */
 pid_t ask_daemon(const struct config *c);
-/* One question, one answer of this type; a refusal is an error. */
+/* One question, one answer of this type; a refusal is an error. So is, that
+ * all answers together took longer than ASK_WITHIN_MS. */
 int ask(struct ask *a, enum ipc_type type, const void *body,
     enum ipc_type wanted, struct ipc_received *answer, struct err *e);
 
 /* A counter's number in a list of STATUS; 0 when it is not there. */
 uint64_t ask_counter(const struct ipc_list *counters, enum counter wanted);
 
-/* Waits for one message; that none comes is an error, too. */
+/* What a command waits for its answers, in all. */
+#define ASK_WITHIN_MS UINT64_C(60000)
+
+/*
+ * Waits for one message; that none comes is an error, too. *waited_ms grows by
+ * the time that it took, and ASK_WITHIN_MS is the end of it.
+ *
+ * Security: who answers is the weaker side, and may have been taken over. It
+ * does not decide how long root's command runs: neither with one answer nor
+ * with many. Whoever asks for a number of pages or files that is root's own
+ * gives back some time for each, by ask_give_back.
+ */
 int ask_receive(const struct ipc_channel *c, uint8_t *buffer,
-    struct ipc_received *in, struct err *e);
+    uint64_t *waited_ms, struct ipc_received *in, struct err *e);
+void ask_give_back(uint64_t *waited_ms, uint64_t ms);
 /* Ends a role that a command started for itself, and waits for its end. */
 void ask_end_role(struct ipc_channel *monitor, uint8_t *scratch, pid_t *pid);
 

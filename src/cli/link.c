@@ -25,9 +25,11 @@ add(const struct config *c, const struct options *o)
 		(void)fprintf(stderr, "postal-tracker link add: %s\n", e.text);
 	} else {
 		added = &answer.body.link_added;
-		(void)printf("/%.*s/%.*s\n", (int)added->server.len,
-		    (const char *)added->server.p, (int)added->token.len,
-		    (const char *)added->token.p);
+		(void)fputc('/', stdout);
+		plain_text(stdout, added->server);
+		(void)fputc('/', stdout);
+		plain_text(stdout, added->token);
+		(void)fputc('\n', stdout);
 	}
 	ask_close(&a);
 	return failed ? EX_UNAVAILABLE : EX_OK;

@@ -17,6 +17,9 @@
 #include "monitor/settings.h"
 #include "monitor/spawn.h"
 
+/* What a pair may take, before it counts as waiting. */
+#define A_PAIR_MS 100
+
 static int
 start_role(struct match *m, int empty_fd, struct err *e)
 {
@@ -52,7 +55,8 @@ start(struct match *m, struct err *e)
 		return -1;
 	failed = start_role(m, empty_fd, e);
 	fd_close(&empty_fd);
-	if (failed != 0 || ask_receive(&m->monitor, m->buffer, &in, e) != 0)
+	if (failed != 0 ||
+	    ask_receive(&m->monitor, m->buffer, &m->waited_ms, &in, e) != 0)
 		return -1;
 	if (in.message->type != IPC_READY)
 		return err_set(e, "the keeper could not start; see above");
@@ -92,6 +96,12 @@ match_close(struct match *m)
 	m->buffer = m->scratch = NULL;
 }
 
+bool
+match_has_time(const struct match *m)
+{
+	return m->waited_ms < ASK_WITHIN_MS;
+}
+
 /* -1: it did not answer. */
 static int
 ask_keeper(struct match *m, const char *name, int chain_fd, int key_fd,
@@ -105,7 +115,7 @@ ask_keeper(struct match *m, const char *name, int chain_fd, int key_fd,
 		chain_fd) != IPC_OK ||
 	    ipc_send(&m->monitor, m->scratch, IPC_PAIR_KEY, &key, key_fd) !=
 		IPC_OK ||
-	    ask_receive(&m->monitor, m->buffer, in, &e) != 0 ||
+	    ask_receive(&m->monitor, m->buffer, &m->waited_ms, in, &e) != 0 ||
 	    in->message->type != IPC_PAIR_RESULT)
 		return -1;
 	return 0;
@@ -123,6 +133,7 @@ match_pair(struct match *m, const char *name, int chain_fd, int key_fd,
 		kill_role(m);
 		return err_set(e, "the keeper dies of it");
 	}
+	ask_give_back(&m->waited_ms, A_PAIR_MS);
 	*result = in.body.pair_result;
 	return 0;
 }

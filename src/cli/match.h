@@ -12,6 +12,7 @@ struct match {
 	struct ipc_channel monitor; /* fd -1: none runs */
 	pid_t keeper;
 	uint32_t last; /* number of a pair */
+	uint64_t waited_ms;
 	uint8_t *buffer, *scratch;
 };
 
@@ -24,6 +25,9 @@ struct match {
  */
 int match_open(struct match *m, const struct config *c, struct err *e);
 void match_close(struct match *m);
+
+/* false: the keepers took so long that no more pairs are asked about. */
+bool match_has_time(const struct match *m);
 
 /*
  * Asks about one pair. result->reason borrows memory of m until the next

@@ -27,7 +27,7 @@
 #define CURL_GRACE_MS 2000
 #define ANSWER_MAX 65536
 #define AGENT "postal-tracker-selftest/" TRACKER_VERSION
-#define CURL_ARGUMENTS_MAX 20
+#define CURL_ARGUMENTS_MAX 24
 
 /* --- where ------------------------------------------------------------- */
 
@@ -342,7 +342,8 @@ static int
 run_curl(
     struct talk *t, const char *arguments[CURL_ARGUMENTS_MAX], struct err *e)
 {
-	int ends[2], status = -1, late;
+	int ends[2], status = -1;
+	bool late;
 	pid_t pid = 0;
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -356,9 +357,10 @@ run_curl(
 		return -1;
 	}
 	fd_close(&ends[1]);
-	late = read_all(t, ends[0], t->until_ms + CURL_GRACE_MS);
+	late = read_all(t, ends[0], t->until_ms + CURL_GRACE_MS) != 0;
 	fd_close(&ends[0]);
-	if (late)
+	/* One that has more to say does not end because nobody listens. */
+	if (late || t->len == ANSWER_MAX)
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
@@ -379,11 +381,11 @@ visit_https(struct talk *t, struct err *e)
 	static const char agent[] = AGENT;
 	char url[VISIT_URL_SIZE + 512], base[VISIT_URL_SIZE];
 	char direct[ENDPOINT_TEXT_SIZE + 4] = "::", within[24];
-	const char *arguments[CURL_ARGUMENTS_MAX] = {"curl", "-q", "--silent",
-	    "--show-error", "--noproxy", "*", "--max-time", within,
+	const char *arguments[CURL_ARGUMENTS_MAX] = {"curl", "-q", "--globoff",
+	    "--silent", "--show-error", "--noproxy", "*", "--max-time", within,
 	    "--user-agent", agent, "--output", "/dev/null", "--dump-header",
 	    "-"};
-	size_t n = 14;
+	size_t n = 15;
 
 	visit_format(place, base);
 	(void)snprintf(url, sizeof(url), "%s%s", base, t->path);

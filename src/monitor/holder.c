@@ -60,10 +60,9 @@ in_the_way(const struct endpoint *wanted, const struct endpoint *held)
 	return same_family && addr_is_any(&wanted->addr);
 }
 
-/* 0 and the inode of a listening socket in the way, from one table. */
+/* 0 and a listening socket in the way, from one table. */
 static int
-find_in_table(const char *path, const struct endpoint *wanted, struct holder *h,
-    uint64_t *inode)
+find_in_table(const char *path, const struct endpoint *wanted, struct holder *h)
 {
 	FILE *f = fopen(path, "re");
 	char line[512];
@@ -79,7 +78,7 @@ find_in_table(const char *path, const struct endpoint *wanted, struct holder *h,
 		if (sscanf(line,
 			" %*u: %39[0-9A-F]:%4x %*[0-9A-F]:%*x %2x %*s %*s "
 			"%*s %*s %*s %" SCNu64,
-			hex, &port, &state, inode) != 4 ||
+			hex, &port, &state, &h->inode) != 4 ||
 		    state != TCP_LISTEN_STATE ||
 		    parse_hex_address(hex, &held.addr) != 0)
 			continue;
@@ -93,8 +92,8 @@ find_in_table(const char *path, const struct endpoint *wanted, struct holder *h,
 	return found;
 }
 
-static bool
-process_has_socket(pid_t pid, uint64_t inode)
+bool
+holder_has(const struct holder *h, pid_t pid)
 {
 	char path[64], wanted[40], target[64];
 	struct dirent *entry;
@@ -102,7 +101,8 @@ process_has_socket(pid_t pid, uint64_t inode)
 	DIR *dir;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	(void)snprintf(wanted, sizeof(wanted), "socket:[%" PRIu64 "]", inode);
+	(void)snprintf(
+	    wanted, sizeof(wanted), "socket:[%" PRIu64 "]", h->inode);
 	dir = opendir(path);
 	if (dir == NULL)
 		return false;
@@ -120,50 +120,53 @@ process_has_socket(pid_t pid, uint64_t inode)
 }
 
 static void
-read_name(struct holder *h)
+read_name(pid_t pid, char name[HOLDER_NAME_SIZE])
 {
 	char path[64];
 	FILE *f;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)h->pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
 	f = fopen(path, "re");
 	if (f == NULL)
 		return;
-	if (fgets(h->name, sizeof(h->name), f) != NULL)
-		h->name[strcspn(h->name, "\n")] = '\0';
+	if (fgets(name, HOLDER_NAME_SIZE, f) != NULL)
+		name[strcspn(name, "\n")] = '\0';
 	(void)fclose(f);
 }
 
+/* Whoever systemd keeps it for says more than systemd. */
 static void
-find_process(struct holder *h, uint64_t inode)
+find_process(struct holder *h)
 {
+	char name[HOLDER_NAME_SIZE] = "";
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 
-	if (proc == NULL)
-		return;
-	while (h->pid == 0 && (entry = readdir(proc)) != NULL) {
+	read_name(1, name);
+	h->by_systemd = strcmp(name, "systemd") == 0 && holder_has(h, 1);
+	while (proc != NULL && h->pid == 0 && (entry = readdir(proc)) != NULL) {
 		uint64_t pid;
 
-		if (number_parse(span_of(entry->d_name), 1, INT32_MAX, &pid) ==
-			0 &&
-		    process_has_socket((pid_t)pid, inode))
+		if (number_parse(span_of(entry->d_name), h->by_systemd ? 2 : 1,
+			INT32_MAX, &pid) == 0 &&
+		    holder_has(h, (pid_t)pid))
 			h->pid = (pid_t)pid;
 	}
-	(void)closedir(proc);
+	if (proc != NULL)
+		(void)closedir(proc);
+	if (h->pid == 0 && h->by_systemd)
+		h->pid = 1;
 	if (h->pid != 0)
-		read_name(h);
+		read_name(h->pid, h->name);
 }
 
 int
 holder_find(const struct endpoint *wanted, struct holder *h)
 {
-	uint64_t inode = 0;
-
 	memset(h, 0, sizeof(*h));
-	if (find_in_table("/proc/net/tcp", wanted, h, &inode) != 0 &&
-	    find_in_table("/proc/net/tcp6", wanted, h, &inode) != 0)
+	if (find_in_table("/proc/net/tcp", wanted, h) != 0 &&
+	    find_in_table("/proc/net/tcp6", wanted, h) != 0)
 		return -1;
-	find_process(h, inode);
+	find_process(h);
 	return 0;
 }

@@ -14,6 +14,7 @@ import pytest
 
 from certificates import Directory, Issuer
 from conftest import NOBODY, TRACKER, free_port, wait_for
+from service_manager import PASS
 
 # A number, so that no check speaks of users that the packages would make.
 STORE_USER = {"sandbox": {"store_user": "60982"}}
@@ -230,25 +231,88 @@ ip -6 addr del 2001:db8::5/64 dev two"""
            prefix=inside(script, "-n"))
 
 
+# Process 1 of a namespace, of this name: has sockets of these ports, starts a
+# service with the first of them in the place of FD, and once the service is
+# ready a command.
 SYSTEMD = """
-import ctypes, socket, subprocess, sys
+import ctypes, json, socket, subprocess, sys, time
 ctypes.CDLL(None).prctl(15, b"systemd", 0, 0, 0)
-s = socket.socket()
-s.bind(("127.0.0.1", int(sys.argv[1])))
-s.listen()
-sys.exit(subprocess.call(sys.argv[2:]))
+ports, service, ready = map(json.loads, sys.argv[1:4])
+sockets = [socket.create_server(("127.0.0.1", port)) for port in ports]
+fd = sockets[0].fileno()
+if service:
+    service = subprocess.Popen(
+        [str(fd) if word == "FD" else word for word in service],
+        pass_fds=[fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while ready and subprocess.call(ready, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL) != 0:
+    assert service.poll() is None
+    time.sleep(0.05)
+code = subprocess.call(sys.argv[4:])
+if service:
+    service.terminate()
+    service.wait()
+sys.exit(code)
 """
 
 
+def systemd(*ports, service=(), ready=()):
+    """A prefix."""
+    return ["unshare", "-p", "-f", "--mount-proc", sys.executable, "-c",
+            SYSTEMD, *map(json.dumps, (ports, service, ready))]
+
+
+def our_service(tracker, *ports, names=""):
+    """The daemon with a socket of systemd's."""
+    return systemd(
+        *ports,
+        service=[sys.executable, "-c", PASS, "FD", names, TRACKER, "run", "-c",
+                 str(tracker.conf)],
+        ready=[TRACKER, "status", "-c", str(tracker.conf)])
+
+
 def test_a_port_that_systemd_holds(new):
-    """Process 1, of this name, in a namespace of its own."""
+    """Before the first start of the daemon: only systemd knows for whom."""
     t = new()
-    prefix = ["unshare", "-p", "-f", "--mount-proc", sys.executable, "-c",
-              SYSTEMD, str(t.port)]
-    code, lines = check(t, prefix=prefix)
+    said = expect(t, "warn", "held by systemd for a .socket unit; ",
+                  "list-sockets` names it: it has to be "
+                  r"postal-tracker\.socket", prefix=systemd(t.port))
+    assert f"127.0.0.1:{t.port}" in said
+
+
+@pytest.mark.parametrize("names", ["http", "listen-a_port"],
+                         ids=["unit", "store"])
+def test_our_port_that_systemd_keeps(new, names):
+    """Process 1 comes first in /proc and has it as well."""
+    t = new()
+    code, lines = check(t, prefix=our_service(t, t.port, names=names))
     assert (code, troubles(lines)) == (0, []), lines
-    assert any("held by systemd for a .socket unit (pid 1)" in x
+    assert any(re.search(rf"127\.0\.0\.1:{t.port}: served by postal-tracker "
+                         r"\(pid \d+\), kept by systemd$", x)
                for _, x in lines), lines
+
+
+def test_a_port_that_systemd_holds_for_a_stranger(new):
+    t = new()
+    service = [sys.executable, "-c", "import time; time.sleep(60)", "FD"]
+    expect(t, "FAIL", rf"127\.0\.0\.1:{t.port}: the port is taken: python",
+           prefix=systemd(t.port, service=service))
+
+
+def test_a_port_of_another_unit(new):
+    """The daemon runs, and would not get it with a reload."""
+    t = new()
+    other = free_port()
+    conf = t.conf.read_text()
+    t.settings["admin"]["listen"] = f"127.0.0.1:{other}"
+    t.write_conf()
+    started = t.directory / "started.conf"
+    started.write_text(conf)
+    prefix = [word.replace(str(t.conf), str(started))
+              for word in our_service(t, t.port, other)]
+    said = expect(t, "FAIL", "held by systemd", "not the running daemon's",
+                  "list-sockets", prefix=prefix)
+    assert said.startswith(f"[admin] listen 127.0.0.1:{other}: ")
 
 
 # --- the spool --------------------------------------------------------------

@@ -16,6 +16,7 @@
 static uint8_t buffer[IPC_RECORD_MAX], scratch[IPC_RECORD_MAX];
 
 #define REFUSES 0xfffffffe
+#define SLOW 0xfffffffd
 
 /* Answers so many pages of ten rows, then empty ones; or refuses. */
 static void
@@ -48,6 +49,8 @@ serve(int fd, unsigned int pages)
 			body.rows.count++;
 		}
 		body.rows.records = writer_span(&w);
+		if (pages == SLOW)
+			(void)usleep(20000);
 		if (ipc_send(&c, scratch, IPC_CERTIFICATES, &body, -1) !=
 		    IPC_OK)
 			break;
@@ -55,11 +58,13 @@ serve(int fd, unsigned int pages)
 	_exit(0);
 }
 
+/* waited_ms: for answers before these. */
 static int
-read_from(unsigned int pages, size_t *n, struct err *e)
+read_after(uint64_t waited_ms, unsigned int pages, size_t *n, struct err *e)
 {
 	struct certificate_states all;
-	struct ask a = {.buffer = malloc(IPC_RECORD_MAX),
+	struct ask a = {.waited_ms = waited_ms,
+	    .buffer = malloc(IPC_RECORD_MAX),
 	    .scratch = malloc(IPC_RECORD_MAX)};
 	int ends[2], result;
 	pid_t child;
@@ -84,6 +89,12 @@ read_from(unsigned int pages, size_t *n, struct err *e)
 	free(a.buffer);
 	free(a.scratch);
 	return result;
+}
+
+static int
+read_from(unsigned int pages, size_t *n, struct err *e)
+{
+	return read_after(0, pages, n, e);
 }
 
 static void
@@ -114,6 +125,39 @@ test_pages_without_end(void **state)
 	    e.text, "the store names more certificates than there can be");
 }
 
+/* Each page in good time, and all of them too long. */
+static void
+test_pages_that_take_long(void **state)
+{
+	struct err e = {0};
+	size_t n;
+
+	(void)state;
+	(void)alarm(60);
+	assert_int_equal(read_after(ASK_WITHIN_MS - 300, SLOW, &n, &e), -1);
+	assert_string_equal(e.text,
+	    "the store takes too long; all its answers together had 60 s, see "
+	    "its log");
+	/* Fewer on a busy machine. */
+	assert_true(n <= 150);
+	/* Not even one that is there already. */
+	assert_int_equal(read_after(ASK_WITHIN_MS, 3, &n, &e), -1);
+	assert_int_equal(n, 0);
+	(void)alarm(0);
+}
+
+static void
+test_time_that_is_given_back(void **state)
+{
+	uint64_t waited = 500;
+
+	(void)state;
+	ask_give_back(&waited, 200);
+	assert_int_equal(waited, 300);
+	ask_give_back(&waited, 301);
+	assert_int_equal(waited, 0);
+}
+
 static void
 test_words_of_a_store(void **state)
 {
@@ -131,6 +175,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_pages),
 	    cmocka_unit_test(test_pages_without_end),
+	    cmocka_unit_test(test_pages_that_take_long),
+	    cmocka_unit_test(test_time_that_is_given_back),
 	    cmocka_unit_test(test_words_of_a_store),
 	};
 

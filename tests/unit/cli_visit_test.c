@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -187,27 +188,84 @@ test_an_answer_without_end(void **state)
 	(void)alarm(0);
 }
 
+/* Another curl, that does this. */
+static void
+put_curl(char *directory, const char *script)
+{
+	char path[64];
+	FILE *f;
+
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/curl", directory);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(
+	    fprintf(f, "#!/bin/sh\nPATH=/usr/bin:/bin\n%s\n", script) > 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+}
+
+static void
+take_curl(const char *directory)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/curl", directory);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 /* A curl that does not end as it is told. */
 static void
 test_a_curl_without_end(void **state)
 {
-	char directory[] = "/tmp/visit-test.XXXXXX", path[64], command[200];
+	char directory[] = "/tmp/visit-test.XXXXXX";
 
 	(void)state;
-	assert_non_null(mkdtemp(directory));
-	(void)snprintf(command, sizeof(command),
-	    "cd %s && printf '#!/bin/sh\\nPATH=/usr/bin:/bin exec sleep "
-	    "100\\n' >curl && "
-	    "chmod +x curl",
-	    directory);
-	assert_int_equal(system(command), 0);
-	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", directory);
-	assert_int_equal(setenv("PATH", path, 1), 0);
+	put_curl(directory, "exec sleep 100");
 	(void)alarm(60);
 	visit_slow(true, "127.0.0.1 did not finish its answer within 0.3 s");
 	(void)alarm(0);
-	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
-	assert_int_equal(system(command), 0);
+	take_curl(directory);
+}
+
+/* It goes on with the next URL when one cannot be written. */
+static void
+test_a_curl_that_says_too_much(void **state)
+{
+	const struct visit_place place = {
+	    .https = true, .host = "127.0.0.1", .port = 1};
+	char directory[] = "/tmp/visit-test.XXXXXX";
+	struct visit_answer a;
+	struct err e;
+
+	(void)state;
+	put_curl(
+	    directory, "head -c 65536 /dev/zero\ntrap '' PIPE\nexec sleep 100");
+	(void)alarm(60);
+	assert_int_equal(visit(&place, "/", 30000, &a, &e), -1);
+	(void)alarm(0);
+	take_curl(directory);
+}
+
+/* One URL, whatever a token looks like. */
+static void
+test_a_curl_that_asks_once(void **state)
+{
+	const struct visit_place place = {
+	    .https = true, .host = "127.0.0.1", .port = 1};
+	char directory[] = "/tmp/visit-test.XXXXXX";
+	struct visit_answer a;
+	struct err e;
+
+	(void)state;
+	put_curl(directory, "case \" $* \" in *' --globoff '*/\\[1-9\\]' ') "
+			    "printf 'HTTP/1.1 204 No\\r\\n\\r\\n' ;; esac");
+	assert_int_equal(visit(&place, "/[1-9]", 30000, &a, &e), 0);
+	assert_int_equal(a.status, 204);
+	take_curl(directory);
 }
 
 int
@@ -220,6 +278,8 @@ main(void)
 	    cmocka_unit_test(test_what_is_no_head),
 	    cmocka_unit_test(test_an_answer_without_end),
 	    cmocka_unit_test(test_a_curl_without_end),
+	    cmocka_unit_test(test_a_curl_that_says_too_much),
+	    cmocka_unit_test(test_a_curl_that_asks_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
