@@ -78,7 +78,8 @@ const struct config_directive config_directives[] = {
 	"Where HTTP is answered."},
     {"http", "workers", CONFIG_NUMBER, offsetof(struct config, http.workers), 0,
 	CONFIG_WORKERS_MAX, NULL, "0",
-	"How many web processes share the work; 0 means one a core, at most 64."},
+	"How many web processes share the work; 0 means one a core, at most "
+	"64."},
     {"http", "public_address", CONFIG_TEXT,
 	offsetof(struct config, http.public_address), 0, TEXT_MOST, NULL, "",
 	"An address, or a name of some, that leads to this machine and is none "
