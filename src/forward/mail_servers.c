@@ -53,8 +53,7 @@ name_database(const struct mail_servers *s, uint32_t id,
 static int
 grow(struct mail_servers *s, struct err *e)
 {
-	void *grown =
-	    array_with_room((void *)s->list, s->n, sizeof(s->list[0]));
+	void *grown = array_with_room((void *)s->list, s->n, sizeof(void *));
 
 	if (grown == NULL)
 		return err_errno(e, "no memory for servers");
