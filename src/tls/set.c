@@ -221,7 +221,7 @@ static int
 grow_held(struct tls_set *s)
 {
 	void *held =
-	    array_with_room((void *)s->held, s->n_held, sizeof(s->held[0]));
+	    array_with_room((void *)s->held, s->n_held, sizeof(void *));
 
 	if (held == NULL)
 		return -1;
