@@ -197,11 +197,12 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 		link = take_link(w, linked, server_id, target.token);
 	if (link != NULL) {
 		redirect(w, c, r, link, target.token);
-	} else if (linked->status == IPC_LINKED_NO_SERVER || server_id == 0) {
-		unknown_server(w, c);
 	} else if (linked->status == IPC_LINKED_UNAVAILABLE) {
+		/* Of a challenge too, which has no server. */
 		w->counters[COUNTER_UNAVAILABLE]++;
 		conn_reply(w, c, HTTP_REPLY_UNAVAILABLE);
+	} else if (linked->status == IPC_LINKED_NO_SERVER || server_id == 0) {
+		unknown_server(w, c);
 	} else {
 		unknown_link(w, c);
 	}
