@@ -91,6 +91,7 @@ def start_build(directory, command, **environment):
             "DEB_BUILD_OPTIONS": "parallel=1",
             **environment,
         },
+        start_new_session=True,
     )
 
 
@@ -113,10 +114,16 @@ def builds():
                     LC_ALL="C", LANGUAGE="de", TZ="Asia/Kathmandu",
                     USER="somebody", LOGNAME="somebody"),
     ]
-    for place, process in zip(places, both):
-        code = process.wait(600)
-        log = (place.parent / f"{place.name}.log").read_text(errors="replace")
-        assert code == 0, log[-6000:]
+    try:
+        for place, process in zip(places, both):
+            code = process.wait(600)
+            log = place.parent / f"{place.name}.log"
+            assert code == 0, log.read_text(errors="replace")[-6000:]
+    finally:
+        for process in both:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     return [Packages(place) for place in places]
 
 
