@@ -142,9 +142,11 @@ find_process(struct holder *h)
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 
+	if (proc == NULL)
+		return;
 	read_name(1, name);
 	h->by_systemd = strcmp(name, "systemd") == 0 && holder_has(h, 1);
-	while (proc != NULL && h->pid == 0 && (entry = readdir(proc)) != NULL) {
+	while (h->pid == 0 && (entry = readdir(proc)) != NULL) {
 		uint64_t pid;
 
 		if (number_parse(span_of(entry->d_name), h->by_systemd ? 2 : 1,
@@ -152,8 +154,7 @@ find_process(struct holder *h)
 		    holder_has(h, (pid_t)pid))
 			h->pid = (pid_t)pid;
 	}
-	if (proc != NULL)
-		(void)closedir(proc);
+	(void)closedir(proc);
 	if (h->pid == 0 && h->by_systemd)
 		h->pid = 1;
 	if (h->pid != 0)
