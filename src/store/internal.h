@@ -48,12 +48,8 @@ struct worker {
 	/* What it is told; what finds no room waits for EPOLLOUT. */
 	bool waits_for_room;
 	struct ipc_stored stored; /* number 0: all were told */
-	enum worker_table {
-		WORKER_TABLE_SENT,
-		WORKER_TABLE_BEGINS,
-		WORKER_TABLE_GOES_ON,
-	} table;
-	uint32_t table_sent; /* the last id of what was sent of it */
+	bool table_due;		  /* of the table of servers not all was sent */
+	uint32_t table_sent;	  /* the last id that was; 0: it begins */
 };
 
 /* A command on store.sock, or the forwarder before its HELLO. */
@@ -235,8 +231,8 @@ uint64_t workers_counter(const struct store *s, enum counter c);
 
 /* worker_table.c */
 
-/* The next part of the table. IPC_AGAIN: no room for it yet. */
-enum ipc_result worker_table_send(struct worker *w);
+/* Sends the next part of the table, unless there is no room for it yet. */
+void worker_table_send(struct worker *w);
 
 /* keep.c: what makes events durable */
 

@@ -149,8 +149,7 @@ add_in_transaction(struct links_db *l, const struct ipc_link_add *add,
 	if (server_id > IPC_SERVERS_MAX) {
 		*refused = true;
 		(void)err_set(e,
-		    "there are %d servers already, as many as "
-		    "possible",
+		    "there are %d servers already, as many as possible",
 		    IPC_SERVERS_MAX);
 		return DATABASE_OK;
 	}

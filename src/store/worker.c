@@ -85,22 +85,16 @@ worker_tell_stored(
 	send_stored(w);
 }
 
-/* What follows has to wait until it was read. */
-static void
-send_table(struct worker *w)
-{
-	(void)worker_table_send(w);
-	wait_for_room(w, true);
-}
-
+/* One thing at a time: the next when there is room again. */
 static void
 on_room(struct worker *w)
 {
-	wait_for_room(w, false);
 	if (w->stored.number != 0)
 		send_stored(w);
-	if (w->table != WORKER_TABLE_SENT && !w->waits_for_room)
-		send_table(w);
+	else if (w->table_due)
+		worker_table_send(w);
+	else
+		wait_for_room(w, false);
 }
 
 /* --- what a worker may say --------------------------------------------- */
@@ -342,10 +336,12 @@ workers_send_servers(struct store *s, struct worker *only)
 
 		if (w->channel.fd < 0 || (only != NULL && only != w))
 			continue;
-		w->table = WORKER_TABLE_BEGINS;
+		w->table_due = true;
 		w->table_sent = 0;
-		if (!w->waits_for_room)
-			send_table(w);
+		if (w->waits_for_room)
+			continue;
+		worker_table_send(w);
+		wait_for_room(w, true);
 	}
 }
 

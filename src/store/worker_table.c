@@ -47,24 +47,22 @@ fill(struct part *p, const struct store *s)
 		   put(p, own->server_id, (struct span){own->server, own->len});
 }
 
-enum ipc_result
+void
 worker_table_send(struct worker *w)
 {
 	struct store *s = w->store;
 	struct part p = {
 	    .rows = writer_of(s->page, PART_SIZE), .last_id = w->table_sent};
-	enum ipc_result sent;
 
-	if (w->table == WORKER_TABLE_BEGINS)
+	if (w->table_sent == 0)
 		p.body.flags |= IPC_SERVERS_FIRST;
 	fill(&p, s);
 	if (p.whole)
 		p.body.flags |= IPC_SERVERS_LAST;
 	p.body.rows.records = writer_span(&p.rows);
-	sent = ipc_send(&w->channel, s->scratch, IPC_SERVERS, &p.body, -1);
-	if (sent == IPC_OK) {
-		w->table = p.whole ? WORKER_TABLE_SENT : WORKER_TABLE_GOES_ON;
-		w->table_sent = p.last_id;
-	}
-	return sent;
+	if (ipc_send(&w->channel, s->scratch, IPC_SERVERS, &p.body, -1) !=
+	    IPC_OK)
+		return;
+	w->table_due = !p.whole;
+	w->table_sent = p.last_id;
 }
