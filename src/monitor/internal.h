@@ -74,7 +74,7 @@ struct monitor {
 	struct config config;
 	struct users users;
 	struct listeners listeners;
-	struct loop_watch unnamed[CONFIG_LISTEN_MAX]; /* listeners.unnamed */
+	struct loop_watch unnamed[CONFIG_LISTEN_MAX]; /* of listeners.aside */
 	size_t n_unnamed;
 	struct notify notify;
 	struct fdstore fdstore; /* listeners that systemd keeps */

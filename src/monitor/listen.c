@@ -38,28 +38,27 @@ listeners_init(struct listeners *l)
 	memset(l, 0, sizeof(*l));
 }
 
-static void
-close_all(struct listener_list *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		fd_close(&l->list[i].fd);
-	l->n = 0;
-}
-
 void
 listeners_clear(struct listeners *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		fd_close(&l->list[i].fd);
-	l->n = l->n_web = l->n_https = 0;
-	close_all(&l->unnamed);
-	close_all(&l->retired);
+	for (size_t i = 0; i < l->n_aside; i++)
+		fd_close(&l->aside[i].fd);
+	l->n = l->n_web = l->n_https = l->n_aside = 0;
 }
 
 void
 listeners_let_go(struct listeners *l)
 {
-	close_all(&l->retired);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n_aside; i++)
+		if (l->aside[i].inherited)
+			l->aside[kept++] = l->aside[i];
+		else
+			fd_close(&l->aside[i].fd);
+	l->n_aside = kept;
 }
 
 bool
@@ -290,11 +289,7 @@ find_fitting(const struct listeners *l, const struct endpoint *wanted)
 {
 	const struct listener *found = find_in(l->list, l->n, wanted);
 
-	if (found == NULL)
-		found = find_in(l->unnamed.list, l->unnamed.n, wanted);
-	if (found == NULL)
-		found = find_in(l->retired.list, l->retired.n, wanted);
-	return found;
+	return found != NULL ? found : find_in(l->aside, l->n_aside, wanted);
 }
 
 /* What the endpoints of listeners are named by, in the order of the list. */
@@ -330,23 +325,22 @@ keep(const struct listener *old, struct listener *out, struct err *e)
 	return out->fd < 0 ? err_errno(e, "cannot keep a listener") : 0;
 }
 
-/* Those of list that nothing names: what systemd holds is set aside, what we
- * opened is retired. */
+/* Those of list that nothing names. */
 static int
-keep_others(const struct listener *list, size_t n,
+set_aside(const struct listener *list, size_t n,
     const struct wanted wanted[WANTED_LISTS], struct listeners *next,
     struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct listener_list *to =
-		    list[i].inherited ? &next->unnamed : &next->retired;
-
-		/* No room: it goes now. */
-		if (names(wanted, &list[i]) || to->n == CONFIG_LISTEN_MAX)
+		if (names(wanted, &list[i]))
 			continue;
-		if (keep(&list[i], &to->list[to->n], e) != 0)
+		/* What systemd holds always has room, what was given up half
+		 * of it; the rest goes now. */
+		if (!list[i].inherited && next->n_aside >= CONFIG_LISTEN_MAX)
+			continue;
+		if (keep(&list[i], &next->aside[next->n_aside], e) != 0)
 			return -1;
-		to->n++;
+		next->n_aside++;
 	}
 	return 0;
 }
@@ -391,10 +385,9 @@ lend_those(const struct listener *list, size_t n, uint16_t port, int on)
 static bool
 lend_port(const struct listeners *l, uint16_t port, int on)
 {
-	bool lent = lend_those(l->list, l->n, port, on);
+	bool opened = lend_those(l->list, l->n, port, on);
 
-	lent |= lend_those(l->unnamed.list, l->unnamed.n, port, on);
-	return lend_those(l->retired.list, l->retired.n, port, on) || lent;
+	return lend_those(l->aside, l->n_aside, port, on) || opened;
 }
 
 static int
@@ -473,11 +466,8 @@ listeners_open(struct listeners *have, const struct config *c,
 	}
 	next->n_web = ends[1];
 	next->n_https = ends[1] - ends[0];
-	if (keep_others(have->list, have->n, wanted, next, e) != 0 ||
-	    keep_others(have->unnamed.list, have->unnamed.n, wanted, next, e) !=
-		0 ||
-	    keep_others(have->retired.list, have->retired.n, wanted, next, e) !=
-		0)
+	if (set_aside(have->list, have->n, wanted, next, e) != 0 ||
+	    set_aside(have->aside, have->n_aside, wanted, next, e) != 0)
 		goto out;
 	failed = 0;
 out:

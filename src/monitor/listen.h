@@ -15,27 +15,22 @@ struct listener {
 	bool dual;	/* [::] that takes IPv4 too */
 };
 
-struct listener_list {
-	struct listener list[CONFIG_LISTEN_MAX];
-	size_t n;
-};
-
 /* The monitor owns the descriptors; workers get duplicates. */
 struct listeners {
 	struct listener list[CONFIG_LISTEN_MAX];
 	size_t n;	/* all, in the order HTTP, HTTPS, admin */
 	size_t n_web;	/* HTTP and HTTPS */
 	size_t n_https; /* of those, so many of the last ones */
-	/* From systemd, and not in tracker.conf now. */
-	struct listener_list unnamed;
-	/* Not in tracker.conf any more, while old workers still have them: a
-	 * reload that names one again gets it. */
-	struct listener_list retired;
+	/* Not in tracker.conf now, and had by a reload that names them: what
+	 * systemd holds (inherited), and what a reload gave up, while old
+	 * workers still have it. */
+	struct listener aside[2 * CONFIG_LISTEN_MAX];
+	size_t n_aside;
 };
 
 void listeners_init(struct listeners *l);
 void listeners_clear(struct listeners *l);
-/* The old workers are told to end: closes what is retired. */
+/* The old workers are told to end: closes what was given up. */
 void listeners_let_go(struct listeners *l);
 
 /* Whether one of them has exactly this address. */

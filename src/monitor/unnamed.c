@@ -39,18 +39,20 @@ unnamed_unwatch(struct monitor *m)
 void
 unnamed_watch(struct monitor *m)
 {
-	const struct listener_list *l = &m->listeners.unnamed;
+	const struct listeners *l = &m->listeners;
 	char shown[ENDPOINT_TEXT_SIZE];
 
 	unnamed_unwatch(m);
-	for (size_t i = 0; i < l->n; i++) {
+	for (size_t i = 0; i < l->n_aside; i++) {
 		struct loop_watch *w = &m->unnamed[m->n_unnamed];
 
-		endpoint_format(&l->list[i].at, shown);
+		if (!l->aside[i].inherited)
+			continue;
+		endpoint_format(&l->aside[i].at, shown);
 		log_notice("listen address=%s from=systemd: no listen of "
 			   "tracker.conf names it; connections are reset",
 		    shown);
-		*w = (struct loop_watch){l->list[i].fd, on_connection};
+		*w = (struct loop_watch){l->aside[i].fd, on_connection};
 		if (loop_add(&m->loop, w, EPOLLIN) == 0)
 			m->n_unnamed++;
 	}
