@@ -231,41 +231,50 @@ test_a_curl_without_end(void **state)
 	take_curl(directory);
 }
 
-/* It goes on with the next URL when one cannot be written. */
-static void
-test_a_curl_that_says_too_much(void **state)
+/* What visit makes of such a curl. */
+static int
+visit_by_curl(const char *script, const char *path, struct visit_answer *a)
 {
 	const struct visit_place place = {
 	    .https = true, .host = "127.0.0.1", .port = 1};
 	char directory[] = "/tmp/visit-test.XXXXXX";
-	struct visit_answer a;
 	struct err e;
+	int failed;
 
-	(void)state;
-	put_curl(
-	    directory, "head -c 65536 /dev/zero\ntrap '' PIPE\nexec sleep 100");
+	put_curl(directory, script);
 	(void)alarm(60);
-	assert_int_equal(visit(&place, "/", 30000, &a, &e), -1);
+	failed = visit(&place, path, 30000, a, &e);
 	(void)alarm(0);
 	take_curl(directory);
+	return failed;
+}
+
+/* It goes on with the next URL when one cannot be written. */
+static void
+test_a_curl_that_says_too_much(void **state)
+{
+	struct visit_answer a;
+
+	(void)state;
+	assert_int_equal(visit_by_curl("head -c 65536 /dev/zero\ntrap '' PIPE\n"
+				       "exec sleep 100",
+			     "/", &a),
+	    -1);
 }
 
 /* One URL, whatever a token looks like. */
 static void
 test_a_curl_that_asks_once(void **state)
 {
-	const struct visit_place place = {
-	    .https = true, .host = "127.0.0.1", .port = 1};
-	char directory[] = "/tmp/visit-test.XXXXXX";
 	struct visit_answer a;
-	struct err e;
 
 	(void)state;
-	put_curl(directory, "case \" $* \" in *' --globoff '*/\\[1-9\\]' ') "
-			    "printf 'HTTP/1.1 204 No\\r\\n\\r\\n' ;; esac");
-	assert_int_equal(visit(&place, "/[1-9]", 30000, &a, &e), 0);
+	assert_int_equal(
+	    visit_by_curl("case \" $* \" in *' --globoff '*/\\[1-9\\]' ') "
+			  "printf 'HTTP/1.1 204 No\\r\\n\\r\\n' ;; esac",
+		"/[1-9]", &a),
+	    0);
 	assert_int_equal(a.status, 204);
-	take_curl(directory);
 }
 
 int
