@@ -6,10 +6,11 @@
 # and when: tests/packaging/test_reproducible.py.
 
 # The time that stands in all of them: of the last commit; in an unpacked
-# tarball, which has no commits, of its files.
+# tarball, which has no commits, of its files. Where git is missing it is about
+# to be installed.
 git := git -c safe.directory='$(CURDIR)'
-SOURCE_DATE_EPOCH ?= $(shell if [ -e .git ]; then $(git) log -1 --format=%ct; \
-	else stat -c %Y GNUmakefile; fi)
+SOURCE_DATE_EPOCH ?= $(shell if [ -e .git ] && command -v git >/dev/null; \
+	then $(git) log -1 --format=%ct; else stat -c %Y GNUmakefile; fi)
 export SOURCE_DATE_EPOCH
 
 dist_name := postal-tracker-$(VERSION)
@@ -42,7 +43,8 @@ deb_build := umask 022 && cd $(BUILD)/deb/$(dist_name) && \
 
 # With its source package, from which it can be built and tested elsewhere:
 # `autopkgtest build/deb/*.deb build/deb/*.dsc -- lxc ...`.
-deb: dist ## Debian package and its source package, in $(BUILD)/deb
+deb: deps-deb ## Debian package and its source package, in $(BUILD)/deb
+	@$(MAKE) --no-print-directory dist
 	@rm -rf $(BUILD)/deb
 	@mkdir -p $(BUILD)/deb
 	@cp $(dist_file) $(BUILD)/deb/postal-tracker_$(VERSION).orig.tar.gz
@@ -57,7 +59,8 @@ deb: dist ## Debian package and its source package, in $(BUILD)/deb
 rpm_packager ?= postal-tracker developers <postal-tracker@example.org>
 
 # --nodeps: on a Debian machine the names of what is needed are others.
-rpm: dist ## RPM package, in $(BUILD)/rpm
+rpm: deps-rpm ## RPM package, in $(BUILD)/rpm
+	@$(MAKE) --no-print-directory dist
 	@rm -rf $(BUILD)/rpm
 	@mkdir -p $(BUILD)/rpm
 	umask 022 && LC_ALL=C.UTF-8 rpmbuild -bb --nodeps \
