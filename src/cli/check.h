@@ -17,6 +17,8 @@ struct check {
 	const struct config *config;
 	bool json;   /* --json: an object a line */
 	bool failed; /* there was a FAIL */
+	/* A connection to [main_db] and [message_db] could be had. */
+	bool mysql_answers;
 };
 
 /*

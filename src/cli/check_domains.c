@@ -188,6 +188,8 @@ say_sum(struct sum *s)
 		    "tracking domains: %zu of %zu are not in order; all of "
 		    "them: `postal-tracker domains`",
 		    s->faulty, s->n);
+	else if (s->n == 0 && s->not_asked == 0)
+		check_say(s->k, "ok", "tracking domains: none known");
 	else if (s->not_asked == 0)
 		check_say(
 		    s->k, "ok", "tracking domains: all %zu %s", s->n, what);

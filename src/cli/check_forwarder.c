@@ -45,10 +45,15 @@ check_forwarder(struct check *k, const struct ipc_status *s)
 	else if (!f->connected)
 		check_say(k, "FAIL",
 		    "forwarder: pid %" PRIu32 " is not connected to MySQL, "
-		    "%" PRIu64
-		    " events wait: %.*s; the lines about MySQL say what to do",
+		    "%" PRIu64 " events wait: %.*s; %s",
 		    s->forwarder_pid, s->pending, (int)f->error.len,
-		    (const char *)f->error.p);
+		    (const char *)f->error.p,
+		    k->mysql_answers
+			? "MySQL answers this command, and the forwarder "
+			  "tries again within 10 s, or at once after "
+			  "`systemctl reload postal-tracker-forwarder`; if "
+			  "it stays so, see its log"
+			: "the lines about MySQL say what to do");
 	else if (f->error.len > 0)
 		check_say(k, "warn",
 		    "forwarder: pid %" PRIu32 ": %.*s; see its log",

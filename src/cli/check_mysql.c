@@ -347,6 +347,7 @@ check_databases(struct check_mysql *m)
 	else if (m->main_up)
 		check_say(m->k, "ok",
 		    "[message_db] the same server and login as [main_db]");
+	m->k->mysql_answers = m->main_up && m->message_up;
 	check_schema(m);
 	check_message_databases(m);
 }

@@ -230,16 +230,20 @@ static void
 put_next_steps(struct import *im)
 {
 	static const char *const steps[] = {
-	    "Postal's own account may do everything with its databases. Make "
-	    "one for the",
-	    "tracker that may do little (WITH POSTAL'S MYSQL in "
-	    "postal-tracker(8)), and",
-	    "write it to user and password_file above; `postal-tracker sql` "
-	    "prints the grants.",
-	    "Then: `postal-tracker check` until no line says FAIL.",
+	    "1. An account of its own that may do little, instead of "
+	    "Postal's: user and",
+	    "   password_file above.",
+	    "2. `postal-tracker sql` prints what it needs. Run that on the "
+	    "database server,",
+	    "   and once more.",
+	    "3. systemctl enable postal-tracker postal-tracker-forwarder",
+	    "   systemctl restart postal-tracker postal-tracker-forwarder",
+	    "4. `postal-tracker check` until no line says FAIL, then "
+	    "`postal-tracker selftest`.",
 	};
 
-	(void)fprintf(im->out, "\n# Next:\n");
+	(void)fprintf(im->out,
+	    "\n# Next (more in postal-tracker(8), WITH POSTAL'S MYSQL):\n");
 	for (size_t i = 0; i < ARRAY_LENGTH(steps); i++)
 		(void)fprintf(im->out, "# %s\n", steps[i]);
 }

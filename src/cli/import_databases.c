@@ -45,6 +45,24 @@ static const struct import_name main_password = {"main_db.password",
 static const struct import_name message_password = {"message_db.password",
     "message_db.password", "MESSAGE_DB_PASSWORD", "MESSAGE_DB_PASSWORD"};
 
+/* What is said once is changed once: the account, most of all. */
+static bool
+is_as_main(struct import *im, size_t row, const struct import_value *value)
+{
+	struct import_value main;
+
+	if (strcmp(rows[row].section, "message_db") != 0 || value->other)
+		return false;
+	for (size_t i = 0; i < row; i++) {
+		if (strcmp(rows[i].key, rows[row].key) != 0)
+			continue;
+		import_find_value(im, &rows[i].name, &main);
+		return main.text != NULL && !main.other &&
+		       strcmp(main.text, value->text) == 0;
+	}
+	return false;
+}
+
 static void
 put_row(struct import *im, size_t i)
 {
@@ -53,6 +71,11 @@ put_row(struct import *im, size_t i)
 	import_find_value(im, &rows[i].name, &value);
 	if (value.text == NULL)
 		return;
+	if (is_as_main(im, i, &value)) {
+		import_comment(
+		    im, rows[i].section, "%s: as in [main_db]", value.from);
+		return;
+	}
 	import_put(im, rows[i].section, rows[i].key, value.text, value.where,
 	    value.from);
 	if (value.other)

@@ -94,6 +94,12 @@ host_is_up(struct host *h, uint64_t now_ms, bool *tried, struct err *e)
 	return true;
 }
 
+void
+host_try_now(struct host *h)
+{
+	h->next_try_ms = 0;
+}
+
 /* --- statements -------------------------------------------------------- */
 
 static struct host_statement *

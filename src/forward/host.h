@@ -43,6 +43,9 @@ int host_open(struct host *h, const struct sql_library *library,
  */
 bool host_is_up(struct host *h, uint64_t now_ms, bool *tried, struct err *e);
 
+/* Makes a try due at once, if it is not up. */
+void host_try_now(struct host *h);
+
 /* Gives the connection up; the next try is due at once. */
 void host_drop(struct host *h);
 

@@ -311,6 +311,8 @@ read_again(struct forwarder *f)
 	f->servers_sent = f->domains_sent = 0;
 	f->servers_at_ms = f->domains_at_ms = f->links_at_ms = 0;
 	f->replicate_try_ms = f->drain_try_ms = 0;
+	host_try_now(f->main);
+	host_try_now(f->message);
 	f->certificates.challenges_sent = f->certificates.at_ms = 0;
 	f->certificates.told = 0;
 	hooks_forget(&f->hooks);

@@ -492,6 +492,20 @@ def test_no_forwarder(stack):
     expect(stack, "FAIL", "forwarder: not connected", "postal-tracker forward")
 
 
+def test_a_forwarder_that_failed_before_this(stack):
+    """Its last error does not send anybody to lines that are all ok."""
+    stack.start()
+    stack.postal.main.execute("ALTER USER 'tracker'@'%' IDENTIFIED BY 'new'")
+    stack.postal.main_server.restart()
+    path = stack.tracker.settings["main_db"]["password_file"]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("new\n")
+    stack.wait_status(lambda s: "denied" in (s["forwarder"]["error"] or ""),
+                      "a refusal")
+    expect(stack, "FAIL", "is not connected to MySQL, 0 events wait: .*denied",
+           "tries again within 10 s")
+
+
 def test_events_set_aside(stack):
     stack.postal.add_message(1, id=1, token="AbCdEfGhIjKlMnOp")
     stack.start()

@@ -8,6 +8,7 @@ has become of the events when the thing works again, and that a line said so.
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -173,6 +174,29 @@ def test_a_reload_that_comes_too_early(stack):
     f.wait_log("reload: servers, webhooks and links are read again")
     wait_for(lambda: f.log().count("connected socket=") == 2, "the store")
     assert f.is_running()
+
+
+def test_a_reload_tries_at_once(stack):
+    """After six refusals each pause is more than 1.6 s; SIGHUP ends it."""
+    server = stack.postal.main_server
+    server.stop()
+    with socket.create_server(("127.0.0.1", server.port)) as listener:
+        listener.settimeout(20)
+
+        def refuse():
+            listener.accept()[0].close()
+
+        for _ in range(6):
+            refuse()
+        begun = time.monotonic()
+        for _ in range(3):
+            stack.forwarder.reload()
+            refuse()
+        assert time.monotonic() - begun < 4
+    server.start()
+    stack.forwarder.reload()
+    ask(stack, OPEN, "after", 200)
+    stack.wait_drained()
 
 
 def test_dropped_database(two):

@@ -176,6 +176,20 @@ FORMATS = {
             "#listen = 127.0.0.1:5010",
         ],
     ),
+    # What both databases have is written once.
+    "new, as most have it": (
+        NEW.replace("message_db:", "message_db:\n  host: db.example.org\n"
+                    "  username: tr"), {},
+        {
+            "postal.mode": "mysql",
+            "clients.trusted_proxies":
+                "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
+            "main_db.host": "db.example.org",
+            "main_db.user": "tr",
+            "message_db.prefix": "msg",
+        },
+        ["\n[message_db]\n# postal.yml:17, message_db.host: as in [main_db]\n"],
+    ),
     # The environment wins.
     "new, with an environment": (
         NEW, ALL_NAMES,
