@@ -134,6 +134,10 @@ struct selftest {
 	/* Asked for again, by a proxy for instance. */
 	uint64_t again[SELFTEST_AGAIN_MAX];
 	size_t n_again;
+	/* As of the last commit: numbers of what is rolled back are those of
+	 * the next visitors' events. */
+	struct ipc_selftest_row committed[2];
+	size_t n_again_committed;
 	uint8_t reason_len;
 	uint8_t reason[IPC_REASON_MAX];
 };
@@ -405,6 +409,10 @@ void selftest_put(
     struct store *s, const struct spool_batch *batch, uint64_t last_seq);
 /* What was put is on stable storage. */
 void selftest_committed(struct store *s);
+/* What was put since is not there. */
+void selftest_rolled_back(struct store *s);
+/* Nothing of it is there any more: the spool is another one. */
+void selftest_spool_replaced(struct store *s);
 /* The forwarder settled these. */
 void selftest_settled(struct store *s, const struct ipc_settle *settle);
 

@@ -160,11 +160,26 @@ keep_open_spool(struct store *s)
 	forwarder_end(s, "the spool was opened again");
 }
 
+/* Events that were answered before they were committed. */
+static void
+lose_uncommitted(struct store *s, const struct err *e)
+{
+	uint64_t n = s->uncommitted;
+
+	s->uncommitted = 0;
+	if (n == 0)
+		return;
+	spool_count_lost(&s->spool, n);
+	became_unready(s, e, n);
+}
+
 void
 keep_replace_spool(struct store *s, const struct err *e)
 {
 	spool_rollback(&s->spool);
+	lose_uncommitted(s, e);
 	spool_close(&s->spool);
+	selftest_spool_replaced(s);
 	put_aside("spool.db", e);
 	keep_open_spool(s);
 }
@@ -209,6 +224,17 @@ keep_replace_links(struct store *s, const struct err *e)
 
 /* --- the round --------------------------------------------------------- */
 
+static enum database_result
+put_batch(struct store *s, const struct spool_batch *batch, struct err *e)
+{
+	uint64_t last_seq = s->spool.now.last_seq;
+	enum database_result r = spool_put(&s->spool, batch, e);
+
+	if (r == DATABASE_OK)
+		selftest_put(s, batch, last_seq);
+	return r;
+}
+
 /* All batches of the round in one transaction. */
 static enum database_result
 put_round(struct store *s, struct err *e)
@@ -222,11 +248,8 @@ put_round(struct store *s, struct err *e)
 	}
 	r = spool_begin(&s->spool, e);
 	for (size_t i = 0; r == DATABASE_OK && i < WORKERS_MAX; i++)
-		if (s->workers[i].under_way) {
-			selftest_put(
-			    s, &s->workers[i].batch, s->spool.now.last_seq);
-			r = spool_put(&s->spool, &s->workers[i].batch, e);
-		}
+		if (s->workers[i].under_way)
+			r = put_batch(s, &s->workers[i].batch, e);
 	if (r == DATABASE_OK && s->settings.durability == IPC_DURABILITY_SYNC)
 		r = spool_commit(&s->spool, e);
 	return r;
@@ -272,6 +295,7 @@ lose_round(struct store *s, const struct err *e)
 
 	if (spool_is_open(&s->spool))
 		spool_rollback(&s->spool);
+	selftest_rolled_back(s);
 	n = s->uncommitted + acknowledge_round(s, IPC_STORED_LOST);
 	s->uncommitted = 0;
 	spool_count_lost(&s->spool, n);

@@ -245,6 +245,13 @@ selftest_put(
 	}
 }
 
+static void
+remember(struct selftest *t)
+{
+	memcpy(t->committed, t->rows, sizeof(t->committed));
+	t->n_again_committed = t->n_again;
+}
+
 void
 selftest_committed(struct store *s)
 {
@@ -253,6 +260,26 @@ selftest_committed(struct store *s)
 	for (size_t i = 0; t->owner != NULL && i < ROWS; i++)
 		if (t->rows[i].seq != 0 && t->rows[i].stored_us == 0)
 			t->rows[i].stored_us = clock_wall_us();
+	remember(t);
+}
+
+void
+selftest_rolled_back(struct store *s)
+{
+	struct selftest *t = &s->selftest;
+
+	memcpy(t->rows, t->committed, sizeof(t->rows));
+	t->n_again = t->n_again_committed;
+}
+
+void
+selftest_spool_replaced(struct store *s)
+{
+	struct selftest *t = &s->selftest;
+
+	memset(t->rows, 0, sizeof(t->rows));
+	t->n_again = 0;
+	remember(t);
 }
 
 static void
@@ -282,4 +309,6 @@ selftest_settled(struct store *s, const struct ipc_settle *settle)
 			    t->rows[j].seq - row.seq < row.n)
 				settled(t, &t->rows[j], settle);
 	}
+	/* Nothing is open while events are settled. */
+	remember(t);
 }
