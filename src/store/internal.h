@@ -202,6 +202,7 @@ struct store {
 	bool ready;
 	char reason[256];    /* why not */
 	uint64_t lost_since; /* since it was ready last */
+	size_t lost_bytes;   /* of the round that was lost last */
 	bool said_lost;	     /* and not yet that it stores again */
 	struct log_limit log_lost, log_links, log_challenges, log_tools;
 

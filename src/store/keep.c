@@ -155,7 +155,14 @@ keep_open_spool(struct store *s)
 		return;
 	}
 	spool_set_max_size(&s->spool, s->settings.max_size);
-	became_ready(s);
+	if (spool_is_at_max_size(&s->spool))
+		r = spool_probe(&s->spool, s->lost_bytes, &e);
+	if (r == DATABASE_OK) {
+		became_ready(s);
+	} else {
+		spool_rollback(&s->spool);
+		became_unready(s, &e, 0);
+	}
 	/* It may have another node; the forwarder asks again. */
 	forwarder_end(s, "the spool was opened again");
 }
@@ -288,11 +295,24 @@ put_round_again(struct store *s, struct err *e)
 	return put_round(s, e);
 }
 
+static size_t
+round_bytes(const struct store *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < WORKERS_MAX; i++)
+		if (s->workers[i].under_way)
+			n += s->workers[i].batch.servers.len +
+			     s->workers[i].batch.events.len;
+	return n;
+}
+
 static void
 lose_round(struct store *s, const struct err *e)
 {
 	uint64_t n;
 
+	s->lost_bytes = round_bytes(s);
 	if (spool_is_open(&s->spool))
 		spool_rollback(&s->spool);
 	selftest_rolled_back(s);
@@ -300,6 +320,9 @@ lose_round(struct store *s, const struct err *e)
 	s->uncommitted = 0;
 	spool_count_lost(&s->spool, n);
 	became_unready(s, e, n);
+	/* Until it can be stored again, with nobody there to try. */
+	s->tend_at_ms = s->loop.now_ms + TEND_MS;
+	loop_wake_at(&s->loop, s->tend_at_ms);
 }
 
 void
@@ -393,13 +416,15 @@ keep_tend(struct store *s)
 	keep_commit(s);
 	if (!spool_is_open(&s->spool))
 		return;
-	/* When nothing could be stored, this shows whether it can again. */
 	spool_save_state(&s->spool, !s->ready);
 	r = spool_begin(&s->spool, &e);
 	if (r == DATABASE_OK && standalone)
 		r = expire(s, &e);
 	if (r == DATABASE_OK)
 		r = spool_commit(&s->spool, &e);
+	/* The counters need no page, and may find room where events do not. */
+	if (r == DATABASE_OK && !s->ready)
+		r = spool_probe(&s->spool, s->lost_bytes, &e);
 	if (r == DATABASE_OK) {
 		became_ready(s);
 	} else {

@@ -13,6 +13,10 @@
 #include "base/clock.h"
 
 #define PAGE_SIZE 4096
+/* What the largest batch may need, and what SQLite needs beside it. */
+#define ROOM_PAGES (IPC_BATCH_BYTES_MAX / PAGE_SIZE + 4)
+/* No batch begins there. */
+#define PROBE_SEQ (-1)
 
 static const struct database_schema schema = {
     .name = "spool.db",
@@ -80,6 +84,9 @@ static const char *const texts[SPOOL_STATEMENTS] = {
     [SPOOL_DELETE_ASIDE] = "DELETE FROM aside WHERE seq = ?",
     [SPOOL_ASIDE_SUMS] = "SELECT server_id, count(*), retry, reason FROM aside"
 			 " GROUP BY server_id, retry, reason LIMIT 1000",
+    /* One of an earlier try may be there still. */
+    [SPOOL_PROBE] = "INSERT OR REPLACE INTO settled (first_seq, bits)"
+		    " VALUES (?, zeroblob(?))",
 };
 
 static enum database_result
@@ -159,9 +166,9 @@ spool_size(const struct spool *s)
 bool
 spool_is_at_max_size(const struct spool *s)
 {
-	return pages(s, "PRAGMA page_count") >=
-		   pages(s, "PRAGMA max_page_count") &&
-	       pages(s, "PRAGMA freelist_count") < 4;
+	return pages(s, "PRAGMA page_count") + ROOM_PAGES >
+	       pages(s, "PRAGMA max_page_count") +
+		   pages(s, "PRAGMA freelist_count");
 }
 
 /* --- transactions ------------------------------------------------------ */
@@ -211,6 +218,30 @@ spool_commit(struct spool *s, struct err *e)
 	s->in_transaction = false;
 	spool_state_committed(s);
 	return DATABASE_OK;
+}
+
+static enum database_result
+commit_one(struct spool *s, enum spool_statement which, struct err *e)
+{
+	enum database_result r = spool_begin(s, e);
+
+	if (r == DATABASE_OK)
+		r = step(s, which, e);
+	return r == DATABASE_OK ? spool_commit(s, e) : r;
+}
+
+enum database_result
+spool_probe(struct spool *s, uint64_t bytes, struct err *e)
+{
+	sqlite3_stmt *put = s->statements[SPOOL_PROBE];
+	sqlite3_stmt *delete = s->statements[SPOOL_DELETE_BITS];
+	enum database_result r;
+
+	(void)sqlite3_bind_int64(put, 1, PROBE_SEQ);
+	(void)sqlite3_bind_int64(put, 2, (int64_t)bytes + PAGE_SIZE);
+	r = commit_one(s, SPOOL_PROBE, e);
+	(void)sqlite3_bind_int64(delete, 1, PROBE_SEQ);
+	return r == DATABASE_OK ? commit_one(s, SPOOL_DELETE_BITS, e) : r;
 }
 
 void

@@ -47,6 +47,7 @@ enum spool_statement {
 	SPOOL_ASIDE_OF,
 	SPOOL_DELETE_ASIDE,
 	SPOOL_ASIDE_SUMS,
+	SPOOL_PROBE,
 	SPOOL_STATEMENTS,
 };
 
@@ -102,6 +103,11 @@ void spool_set_max_size(struct spool *s, uint64_t bytes);
 uint64_t spool_size(const struct spool *s);
 /* Whether max_size, not the disk, is what refuses more. */
 bool spool_is_at_max_size(const struct spool *s);
+/* Outside a transaction: whether so many bytes, and a page in any case, can be
+ * stored. They are, and are deleted again. After a failure the caller rolls
+ * back. */
+enum database_result spool_probe(
+    struct spool *s, uint64_t bytes, struct err *e);
 
 enum database_result spool_begin(struct spool *s, struct err *e);
 /* Inside a transaction; remembers the worker's number with it. */

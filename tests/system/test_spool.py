@@ -264,10 +264,15 @@ def test_max_size(make_tracker):
     assert t.get("/ctqu6f/H0zoVR7I").status == 307
     t.wait_log(r"lost events=\d+ .*max_size = 1048576 bytes\); raise")
     check_law(t.status())
+    # A new start makes no room, and says so before an event is lost.
+    t.stop()
+    t.start()
+    assert "max_size = 1048576 bytes); raise" in t.status()["reason"]
     t.settings["spool"]["max_size"] = "64M"
     t.write_conf()
     t.process.send_signal(signal.SIGHUP)
-    t.wait_ready(times=2)
+    # It shows without a visitor.
+    wait_for(lambda: t.status()["ready"], "the spool to have room")
 
     def stored():
         t.get("/img/ctqu6f/again")

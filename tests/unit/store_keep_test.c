@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "store/internal.h"
 #include "tests/unit/directory.h"
@@ -43,7 +44,7 @@ start(enum ipc_durability durability)
 	s.settings = (struct ipc_store_settings){.mode = IPC_MODE_STANDALONE,
 	    .durability = (uint8_t)durability,
 	    .max_size = 1 << 20,
-	    .retention_ms = UINT64_C(86400000)};
+	    .retention_ms = UINT64_MAX / 4000};
 	assert_int_equal(fd_seqpacket_pair(pair, &e), 0);
 	s.workers[0].channel =
 	    (struct ipc_channel){pair[0], IPC_STORE, IPC_WEB};
@@ -100,13 +101,13 @@ send_open(uint32_t server_id, const char *token, struct span user_agent)
 
 /* What the worker is told of it. */
 static enum ipc_stored_status
-round_of(uint32_t server_id, const char *token)
+round_with(uint32_t server_id, const char *token, struct span user_agent)
 {
 	uint8_t buffer[IPC_RECORD_MAX];
 	struct ipc_channel worker = {worker_fd, IPC_WEB, IPC_STORE};
 	struct ipc_received in;
 
-	send_open(server_id, token, span_of(""));
+	send_open(server_id, token, user_agent);
 	keep_round(&s);
 	do
 		assert_int_equal(ipc_receive(&worker, buffer, &in), IPC_OK);
@@ -114,6 +115,12 @@ round_of(uint32_t server_id, const char *token)
 	assert_int_equal(in.message->type, IPC_STORED);
 	assert_int_equal(in.body.stored.number, s.workers[0].batch.number);
 	return (enum ipc_stored_status)in.body.stored.status;
+}
+
+static enum ipc_stored_status
+round_of(uint32_t server_id, const char *token)
+{
+	return round_with(server_id, token, span_of(""));
 }
 
 static void
@@ -154,6 +161,87 @@ assert_law(void)
 	assert_true(c->accepted == c->written + c->unmatched + c->duplicates +
 				       c->set_aside + c->expired + c->pending +
 				       c->lost);
+}
+
+/* --- a full spool ------------------------------------------------------ */
+
+static int64_t
+number(const char *sql)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n;
+
+	assert_int_equal(
+	    database_prepare(&s.spool.db, sql, &stmt, &e), DATABASE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	n = sqlite3_column_int64(stmt, 0);
+	assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
+	return n;
+}
+
+/* Events of one size, until one is lost. */
+static void
+fill(size_t size)
+{
+	static uint8_t agent[4000];
+	int most = 100000;
+
+	s.tend_at_ms = s.loop.now_ms + 60000;
+	memset(agent, 'x', sizeof(agent));
+	while (
+	    round_with(1, "t", (struct span){agent, size}) != IPC_STORED_LOST)
+		assert_true(--most > 0);
+	assert_false(s.ready);
+	/* Whether there is room is looked at soon. */
+	assert_int_equal(s.tend_at_ms, s.loop.now_ms + 1000);
+	assert_non_null(strstr(s.reason, "max_size = 1048576"));
+}
+
+/* Nobody comes, and nothing makes room: it stays full. */
+static void
+test_a_full_spool_stays_unready(void **state)
+{
+	static const size_t sizes[] = {0, 1000, 4000, 1};
+	uint64_t pending;
+
+	(void)state;
+	start(IPC_DURABILITY_SYNC);
+	for (size_t i = 0; i < ARRAY_LENGTH(sizes); i++) {
+		fill(sizes[i]);
+		for (int j = 0; j < 3; j++) {
+			keep_tend(&s);
+			assert_false(s.ready);
+		}
+	}
+	assert_law();
+	pending = s.spool.now.pending;
+	/* Also for the store that comes after this one. */
+	spool_close(&s.spool);
+	keep_open_spool(&s);
+	assert_false(s.ready);
+	assert_int_equal(s.spool.now.pending, pending);
+	spool_set_max_size(&s.spool, 2 << 20);
+	keep_tend(&s);
+	assert_true(s.ready);
+	assert_int_equal(number("SELECT count(*) FROM settled"), 0);
+	assert_law();
+}
+
+/* What expires makes room. */
+static void
+test_a_full_spool_recovers(void **state)
+{
+	(void)state;
+	start(IPC_DURABILITY_SYNC);
+	fill(1000);
+	keep_tend(&s);
+	assert_false(s.ready);
+	/* They are of 1970. */
+	s.settings.retention_ms = 1;
+	keep_tend(&s);
+	assert_true(s.ready);
+	assert_int_equal(round_of(1, "again"), IPC_STORED_YES);
+	assert_law();
 }
 
 /* --- a damaged spool --------------------------------------------------- */
@@ -273,6 +361,8 @@ main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, stop)
 	const struct CMUnitTest tests[] = {
+	    TEST(test_a_full_spool_stays_unready),
+	    TEST(test_a_full_spool_recovers),
 	    TEST(test_relaxed_events_of_a_damaged_spool_are_lost),
 	    TEST(test_selftest_leaves_a_visitors_event_alone),
 	    TEST(test_selftest_forgets_what_was_rolled_back),
