@@ -64,8 +64,10 @@ static const char *const texts[SPOOL_STATEMENTS] = {
 	" WHERE batch.first_seq >= ifnull((SELECT first_seq FROM batch"
 	" WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1), 0)"
 	" ORDER BY batch.first_seq",
-    [SPOOL_EXPIRED] = "SELECT first_seq, n, newest_us FROM batch"
-		      " ORDER BY first_seq LIMIT ?",
+    [SPOOL_EXPIRED] =
+	"SELECT batch.first_seq, n, newest_us, bits FROM batch"
+	" LEFT JOIN settled USING (first_seq)"
+	" WHERE batch.first_seq > ? ORDER BY batch.first_seq LIMIT ?",
     [SPOOL_BATCH_OF] = "SELECT first_seq, n, servers, events FROM batch"
 		       " WHERE first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
     [SPOOL_NEXT_BATCH] = "SELECT first_seq FROM batch WHERE first_seq > ?"

@@ -75,6 +75,7 @@ struct spool {
 	bool in_transaction;
 	bool state_changed;	/* the counters have to go with the commit */
 	uint64_t state_seq;	/* last_seq as the saved counters have it */
+	uint64_t expire_after;	/* where the look for old batches goes on */
 	struct latency commits; /* since the process started */
 };
 
@@ -176,8 +177,10 @@ struct span spool_server_of(struct span servers, uint32_t id);
 
 /* --- spool_settle.c: the end of events; all inside a transaction -------- */
 
-/* Deletes at most `most` batches whose events are all older, and adds the
- * number of their events to *n. *more: there may be others. */
+/* Deletes batches whose events are all older, and adds the number of their
+ * events to *n. Looks at the first `most` batches; when none of them is old (a
+ * clock that went ahead), at as many of the others, which the next call goes
+ * on from. *more: there may be others. */
 enum database_result spool_expire(struct spool *s, int64_t before_us,
     unsigned int most, uint64_t *n, bool *more, struct err *e);
 

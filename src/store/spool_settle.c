@@ -305,42 +305,84 @@ spool_aside_sums(struct spool *s,
 
 /* --- expiry ------------------------------------------------------------ */
 
+/* A part of the batches, in their order. */
+struct expiry {
+	int64_t before_us;
+	unsigned int most;
+	unsigned int seen, expired;
+	uint64_t last_seq; /* of those that were seen */
+	uint64_t n_events; /* that expired */
+};
+
+/* Of the n events of a batch, by its bits. */
+static uint64_t
+count_unsettled(uint64_t n, struct span bits)
+{
+	uint64_t unsettled = n;
+
+	for (uint64_t i = 0; i < n && i / 8 < bits.len; i++)
+		unsettled -= has_bit(bits.p, i);
+	return unsettled;
+}
+
+/* n: its events that are not settled. */
 static enum database_result
-expire_batch(struct spool *s, uint64_t first_seq, uint64_t n, uint64_t *gone,
+expire_batch(struct spool *s, uint64_t first_seq, uint64_t n, struct expiry *x,
     struct err *e)
 {
 	enum database_result r = run_with(s, SPOOL_DELETE_BATCH, first_seq, e);
 
+	if (r == DATABASE_OK)
+		r = run_with(s, SPOOL_DELETE_BITS, first_seq, e);
 	if (r != DATABASE_OK)
 		return r;
 	s->now.pending -= n;
 	s->now.expired += n;
-	*gone += n;
+	s->state_changed = true;
+	x->n_events += n;
+	x->expired++;
 	return DATABASE_OK;
+}
+
+static enum database_result
+expire_after(struct spool *s, uint64_t seq, struct expiry *x, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_EXPIRED];
+	enum database_result r = DATABASE_OK;
+	int got = SQLITE_DONE;
+
+	x->seen = 0;
+	(void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
+	(void)sqlite3_bind_int64(stmt, 2, x->most);
+	while (r == DATABASE_OK && (got = sqlite3_step(stmt)) == SQLITE_ROW) {
+		uint64_t n = count_unsettled(
+		    database_column_u64(stmt, 1), database_column(stmt, 3));
+
+		x->seen++;
+		x->last_seq = database_column_u64(stmt, 0);
+		if (sqlite3_column_int64(stmt, 2) < x->before_us)
+			r = expire_batch(s, x->last_seq, n, x, e);
+	}
+	if (r == DATABASE_OK && got != SQLITE_DONE)
+		r = database_failure(&s->db, "expire events", e);
+	(void)sqlite3_reset(stmt);
+	return r;
 }
 
 enum database_result
 spool_expire(struct spool *s, int64_t before_us, unsigned int most, uint64_t *n,
     bool *more, struct err *e)
 {
-	sqlite3_stmt *stmt = s->statements[SPOOL_EXPIRED];
-	enum database_result r = DATABASE_OK;
-	unsigned int seen = 0, expired = 0;
-	int got = SQLITE_DONE;
+	struct expiry x = {.before_us = before_us, .most = most};
+	enum database_result r = expire_after(s, 0, &x, e);
 
-	(void)sqlite3_bind_int64(stmt, 1, most);
-	while (r == DATABASE_OK && (got = sqlite3_step(stmt)) == SQLITE_ROW) {
-		seen++;
-		if (sqlite3_column_int64(stmt, 2) >= before_us)
-			continue;
-		expired++;
-		r = expire_batch(s, database_column_u64(stmt, 0),
-		    database_column_u64(stmt, 1), n, e);
+	if (r == DATABASE_OK && x.expired == 0 && x.seen == most) {
+		if (s->expire_after < x.last_seq)
+			s->expire_after = x.last_seq;
+		r = expire_after(s, s->expire_after, &x, e);
+		s->expire_after = x.seen == most ? x.last_seq : 0;
 	}
-	if (r == DATABASE_OK && got != SQLITE_DONE)
-		r = database_failure(&s->db, "expire events", e);
-	(void)sqlite3_reset(stmt);
-	*more = seen == most && expired > 0;
-	s->state_changed = s->state_changed || expired > 0;
+	*more = x.expired > 0 && x.seen == most;
+	*n += x.n_events;
 	return r;
 }

@@ -245,6 +245,34 @@ test_a_rollback_keeps_what_was_lost(void **state)
 }
 
 static void
+settle(uint64_t seq, uint64_t n, enum spool_outcome outcome, const char *reason)
+{
+	struct spool_aside aside = {span_of(reason), reason[0] != '!', 9};
+
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(
+	    spool_settle(&spool, seq, n, outcome, &aside, &e), DATABASE_OK);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	assert_law();
+}
+
+static int64_t
+count_rows(const char *table)
+{
+	char sql[64];
+	sqlite3_stmt *stmt = NULL;
+	int64_t n;
+
+	(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+	assert_int_equal(
+	    database_prepare(&spool.db, sql, &stmt, &e), DATABASE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	n = sqlite3_column_int64(stmt, 0);
+	assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
+	return n;
+}
+
+static void
 test_expire(void **state)
 {
 	uint64_t gone = 0;
@@ -271,6 +299,59 @@ test_expire(void **state)
 	reopen();
 	assert_int_equal(spool.now.expired, 6);
 	assert_int_equal(spool.now.pending, 4);
+	assert_law();
+}
+
+/* Those before them are of a clock that went ahead. */
+static void
+test_expire_behind_the_future(void **state)
+{
+	uint64_t gone = 0;
+	bool more;
+
+	(void)state;
+	reopen();
+	for (int i = 1; i <= 7; i++)
+		put_and_commit(1000, "x");
+	for (int i = 1; i <= 5; i++)
+		put_and_commit(1, "y");
+	put_and_commit(1000, "z");
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(
+		    spool_expire(&spool, 4, 2, &gone, &more, &e), DATABASE_OK);
+	assert_int_equal(gone, 5);
+	/* And from the beginning again. */
+	assert_int_equal(put(1, "y"), DATABASE_OK);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(
+		    spool_expire(&spool, 4, 2, &gone, &more, &e), DATABASE_OK);
+	assert_int_equal(gone, 6);
+	assert_false(more);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	assert_string_equal(rows(6, 10), "7:x 13:z ");
+	assert_law();
+}
+
+/* Some of its events were settled before: they are not counted again. */
+static void
+test_expire_what_is_left(void **state)
+{
+	uint64_t gone = 0;
+	bool more;
+
+	(void)state;
+	reopen();
+	put_and_commit(1, "a b c d");
+	settle(2, 2, SPOOL_UNMATCHED, "");
+	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
+	assert_int_equal(
+	    spool_expire(&spool, 4, 2, &gone, &more, &e), DATABASE_OK);
+	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
+	assert_int_equal(gone, 2);
+	assert_int_equal(spool.now.expired, 2);
+	assert_int_equal(spool.now.pending, 0);
+	assert_int_equal(count_rows("settled"), 0);
 	assert_law();
 }
 
@@ -340,34 +421,6 @@ test_a_newer_schema_is_left_alone(void **state)
 	assert_int_equal(
 	    spool_open(&spool, IPC_MODE_STANDALONE, &e), DATABASE_FAILED);
 	assert_non_null(strstr(e.text, "newer version"));
-}
-
-static void
-settle(uint64_t seq, uint64_t n, enum spool_outcome outcome, const char *reason)
-{
-	struct spool_aside aside = {span_of(reason), reason[0] != '!', 9};
-
-	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
-	assert_int_equal(
-	    spool_settle(&spool, seq, n, outcome, &aside, &e), DATABASE_OK);
-	assert_int_equal(spool_commit(&spool, &e), DATABASE_OK);
-	assert_law();
-}
-
-static int64_t
-count_rows(const char *table)
-{
-	char sql[64];
-	sqlite3_stmt *stmt = NULL;
-	int64_t n;
-
-	(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
-	assert_int_equal(
-	    database_prepare(&spool.db, sql, &stmt, &e), DATABASE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	n = sqlite3_column_int64(stmt, 0);
-	assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
-	return n;
 }
 
 static void
@@ -667,6 +720,8 @@ main(void)
 	    TEST(test_totals_of_a_worker_count_once),
 	    TEST(test_a_rollback_keeps_what_was_lost),
 	    TEST(test_expire),
+	    TEST(test_expire_behind_the_future),
+	    TEST(test_expire_what_is_left),
 	    TEST(test_settle),
 	    TEST(test_set_aside),
 	    TEST(test_damaged_batch),
