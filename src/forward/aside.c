@@ -53,25 +53,28 @@ aside_note_sound(struct mail_server *server)
 int
 forward_load_aside(struct forwarder *f, struct err *e)
 {
-	struct ipc_aside_get get = {0};
+	struct ipc_aside_get get = {.after_server = 0};
 	struct ipc_received answer;
-	struct ipc_aside_row row;
+	struct ipc_aside_server_row row;
 	struct cursor c;
 
-	if (feed_ask(&f->feed, IPC_ASIDE_GET, &get, IPC_ASIDE, &answer, e) != 0)
-		return -1;
-	c = cursor_of(answer.body.aside.rows.records);
-	for (size_t i = 0; i < answer.body.aside.rows.count; i++) {
-		struct mail_server *server;
-
-		ipc_next(&c, &ipc_aside_row_record, &row);
-		if (row.retry == 0 || row.server_id == 0)
-			continue;
-		server = mail_servers_take(&f->servers, row.server_id, e);
-		if (server == NULL)
+	do {
+		if (feed_ask(&f->feed, IPC_ASIDE_GET, &get, IPC_ASIDE, &answer,
+			e) != 0)
 			return -1;
-		server->aside = true;
-	}
+		c = cursor_of(answer.body.aside.rows.records);
+		for (size_t i = 0; i < answer.body.aside.rows.count; i++) {
+			struct mail_server *server;
+
+			ipc_next(&c, &ipc_aside_server_row_record, &row);
+			get.after_server = row.server_id;
+			server =
+			    mail_servers_take(&f->servers, row.server_id, e);
+			if (server == NULL)
+				return -1;
+			server->aside = true;
+		}
+	} while (answer.body.aside.rows.count > 0);
 	return 0;
 }
 

@@ -209,6 +209,7 @@ union any_row {
 	struct ipc_due_row due_row;
 	struct ipc_settle_row settle_row;
 	struct ipc_aside_row aside_row;
+	struct ipc_aside_server_row aside_server_row;
 	struct ipc_domain_row domain_row;
 	struct ipc_replica_row replica_row;
 	struct ipc_known_link_row known_link_row;

@@ -59,6 +59,7 @@ extern const struct ipc_record ipc_event_row_record;
 extern const struct ipc_record ipc_due_row_record;
 extern const struct ipc_record ipc_settle_row_record;
 extern const struct ipc_record ipc_aside_row_record;
+extern const struct ipc_record ipc_aside_server_row_record;
 extern const struct ipc_record ipc_domain_row_record;
 extern const struct ipc_record ipc_selftest_row_record;
 extern const struct ipc_record ipc_replica_row_record;

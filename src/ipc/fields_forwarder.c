@@ -51,6 +51,13 @@ static const struct ipc_field aside_row_fields[] = {
 const struct ipc_record ipc_aside_row_record = {aside_row_fields,
     ARRAY_LENGTH(aside_row_fields), sizeof(struct ipc_aside_row)};
 
+static const struct ipc_field aside_server_row_fields[] = {
+    {"server_id", IPC_U32, offsetof(struct ipc_aside_server_row, server_id), 1,
+	UINT32_MAX, NULL},
+};
+const struct ipc_record ipc_aside_server_row_record = {aside_server_row_fields,
+    ARRAY_LENGTH(aside_server_row_fields), sizeof(struct ipc_aside_server_row)};
+
 static const struct ipc_field domain_row_fields[] = {
     {"server_id", IPC_U32, offsetof(struct ipc_domain_row, server_id), 1,
 	UINT32_MAX, NULL},
@@ -134,7 +141,7 @@ const struct ipc_record ipc_done_body = {
 
 static const struct ipc_field aside_fields[] = {
     {"rows", IPC_LIST, offsetof(struct ipc_aside, rows), 0, UINT16_MAX,
-	&ipc_aside_row_record},
+	&ipc_aside_server_row_record},
 };
 const struct ipc_record ipc_aside_body = {
     aside_fields, ARRAY_LENGTH(aside_fields), sizeof(struct ipc_aside)};
@@ -246,8 +253,12 @@ static const struct ipc_field forwarder_state_fields[] = {
 const struct ipc_record ipc_forwarder_state_body = {forwarder_state_fields,
     ARRAY_LENGTH(forwarder_state_fields), sizeof(struct ipc_forwarder_state)};
 
-const struct ipc_record ipc_aside_get_body = {
-    NULL, 0, sizeof(struct ipc_aside_get)};
+static const struct ipc_field aside_get_fields[] = {
+    {"after_server", IPC_U32, offsetof(struct ipc_aside_get, after_server), 0,
+	UINT32_MAX, NULL},
+};
+const struct ipc_record ipc_aside_get_body = {aside_get_fields,
+    ARRAY_LENGTH(aside_get_fields), sizeof(struct ipc_aside_get)};
 
 const struct ipc_record ipc_new_node_body = {
     NULL, 0, sizeof(struct ipc_new_node)};

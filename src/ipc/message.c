@@ -64,7 +64,7 @@ static const struct ipc_message messages[] = {
     {IPC_SETTLE, "SETTLE", IPC_FORWARDER, IPC_STORE, 19, 98566, 0,
 	&ipc_settle_body},
     {IPC_DONE, "DONE", IPC_STORE, IPC_FORWARDER, 10, 10, 0, &ipc_done_body},
-    {IPC_ASIDE_GET, "ASIDE_GET", IPC_FORWARDER, IPC_STORE, 2, 2, 0,
+    {IPC_ASIDE_GET, "ASIDE_GET", IPC_FORWARDER, IPC_STORE, 6, 6, 0,
 	&ipc_aside_get_body},
     {IPC_ASIDE, "ASIDE", IPC_STORE, IPC_FORWARDER, 4, IPC_RECORD_MAX, 0,
 	&ipc_aside_body},

@@ -56,13 +56,19 @@ struct ipc_done {
 	uint64_t n;
 };
 
-/* What is set aside, in sums; answered by ASIDE. */
+/* Servers with a higher id of which events are set aside for a RETRY;
+ * answered by ASIDE, whose ids rise. None: there are no more. */
 struct ipc_aside_get {
-	uint8_t unused;
+	uint32_t after_server;
 };
 struct ipc_aside {
-	struct ipc_list rows; /* struct ipc_aside_row */
+	struct ipc_list rows; /* struct ipc_aside_server_row */
 };
+struct ipc_aside_server_row {
+	uint32_t server_id;
+};
+
+/* What is set aside, in sums; in STATUS. */
 struct ipc_aside_row {
 	uint32_t server_id;
 	uint64_t n;

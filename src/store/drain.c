@@ -183,7 +183,6 @@ drain_settle(struct store *s, const union ipc_body *body)
 struct asides {
 	struct writer rows;
 	struct ipc_list *list;
-	uint16_t most;
 };
 
 static void
@@ -195,8 +194,7 @@ put_aside_sum(void *owner, const struct spool_aside_sum *sum)
 
 	if (row.reason.len > IPC_REASON_MAX)
 		row.reason.len = IPC_REASON_MAX;
-	if (a->list->count < a->most &&
-	    ipc_put(&a->rows, &ipc_aside_row_record, &row) == 0)
+	if (ipc_put(&a->rows, &ipc_aside_row_record, &row) == 0)
 		a->list->count++;
 }
 
@@ -204,26 +202,41 @@ enum database_result
 drain_list_asides(
     struct store *s, uint16_t most, struct ipc_list *list, struct err *e)
 {
-	struct asides a = {writer_of(s->page, ROWS_SIZE), list, most};
+	struct asides a = {writer_of(s->page, ROWS_SIZE), list};
 	enum database_result r;
 
 	*list = (struct ipc_list){0, {NULL, 0}};
-	r = spool_aside_sums(&s->spool, put_aside_sum, &a, e);
+	r = spool_aside_sums(&s->spool, most, put_aside_sum, &a, e);
 	list->records = writer_span(&a.rows);
 	return r;
+}
+
+/* False: the rest is of the next page. */
+static bool
+put_aside_server(void *owner, uint32_t server_id)
+{
+	struct ipc_aside_server_row row = {server_id};
+	struct asides *a = owner;
+
+	if (ipc_put(&a->rows, &ipc_aside_server_row_record, &row) != 0)
+		return false;
+	a->list->count++;
+	return true;
 }
 
 unsigned int
 drain_aside_get(struct store *s, const union ipc_body *body)
 {
+	struct ipc_aside out = {{0, {NULL, 0}}};
+	struct asides a = {writer_of(s->page, ROWS_SIZE), &out.rows};
 	enum database_result r;
-	struct ipc_aside out;
 	struct err e = {0};
 
-	(void)body;
 	if (!drain_have_spool(s))
 		return 0;
-	r = drain_list_asides(s, UINT16_MAX, &out.rows, &e);
+	r = spool_aside_servers(
+	    &s->spool, body->aside_get.after_server, put_aside_server, &a, &e);
+	out.rows.records = writer_span(&a.rows);
 	if (r == DATABASE_OK)
 		forwarder_answer(s, IPC_ASIDE, &out);
 	else

@@ -80,12 +80,20 @@ static const char *const texts[SPOOL_STATEMENTS] = {
     [SPOOL_PUT_ASIDE] =
 	"INSERT INTO aside (seq, server_id, at_us, retry, reason, server,"
 	" event) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    /* From one server to the next, not over all events. */
+    [SPOOL_ASIDE_SERVERS] =
+	"WITH RECURSIVE one (id) AS ("
+	"SELECT min(server_id) FROM aside WHERE server_id > ? UNION ALL"
+	" SELECT (SELECT min(server_id) FROM aside WHERE server_id > one.id)"
+	" FROM one WHERE one.id IS NOT NULL)"
+	" SELECT id FROM one WHERE id IS NOT NULL AND EXISTS"
+	" (SELECT 1 FROM aside WHERE server_id = one.id AND retry = 1)",
     [SPOOL_ASIDE_OF] = "SELECT seq, server, event FROM aside"
 		       " WHERE server_id = ? AND retry = 1 ORDER BY seq"
 		       " LIMIT ?",
     [SPOOL_DELETE_ASIDE] = "DELETE FROM aside WHERE seq = ?",
     [SPOOL_ASIDE_SUMS] = "SELECT server_id, count(*), retry, reason FROM aside"
-			 " GROUP BY server_id, retry, reason LIMIT 1000",
+			 " GROUP BY server_id, retry, reason LIMIT ?",
     /* One of an earlier try may be there still. */
     [SPOOL_PROBE] = "INSERT OR REPLACE INTO settled (first_seq, bits)"
 		    " VALUES (?, zeroblob(?))",

@@ -47,6 +47,7 @@ enum spool_statement {
 	SPOOL_ASIDE_OF,
 	SPOOL_DELETE_ASIDE,
 	SPOOL_ASIDE_SUMS,
+	SPOOL_ASIDE_SERVERS,
 	SPOOL_PROBE,
 	SPOOL_STATEMENTS,
 };
@@ -205,14 +206,19 @@ enum database_result spool_settle(struct spool *s, uint64_t seq, uint64_t n,
 enum database_result spool_retry(struct spool *s, uint32_t server_id,
     unsigned int most, uint64_t *n, struct err *e);
 
-/* How many are set aside for each server and reason. */
+/* Servers with a higher id that have events for spool_retry, in their order;
+ * visit returns false to stop. */
+enum database_result spool_aside_servers(struct spool *s, uint32_t after,
+    bool (*visit)(void *owner, uint32_t server_id), void *owner, struct err *e);
+
+/* How many are set aside for each server and reason: the first `most`. */
 struct spool_aside_sum {
 	uint32_t server_id;
 	uint64_t n;
 	bool retry;
 	struct span reason;
 };
-enum database_result spool_aside_sums(struct spool *s,
+enum database_result spool_aside_sums(struct spool *s, unsigned int most,
     void (*visit)(void *owner, const struct spool_aside_sum *sum), void *owner,
     struct err *e);
 

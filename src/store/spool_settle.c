@@ -280,7 +280,25 @@ spool_retry(struct spool *s, uint32_t server_id, unsigned int most, uint64_t *n,
 }
 
 enum database_result
-spool_aside_sums(struct spool *s,
+spool_aside_servers(struct spool *s, uint32_t after,
+    bool (*visit)(void *owner, uint32_t server_id), void *owner, struct err *e)
+{
+	sqlite3_stmt *stmt = s->statements[SPOOL_ASIDE_SERVERS];
+	enum database_result r = DATABASE_OK;
+	int got;
+
+	(void)sqlite3_bind_int64(stmt, 1, after);
+	while ((got = sqlite3_step(stmt)) == SQLITE_ROW)
+		if (!visit(owner, (uint32_t)database_column_u64(stmt, 0)))
+			break;
+	if (got != SQLITE_ROW && got != SQLITE_DONE)
+		r = database_failure(&s->db, "read what is set aside", e);
+	(void)sqlite3_reset(stmt);
+	return r;
+}
+
+enum database_result
+spool_aside_sums(struct spool *s, unsigned int most,
     void (*visit)(void *owner, const struct spool_aside_sum *sum), void *owner,
     struct err *e)
 {
@@ -288,6 +306,7 @@ spool_aside_sums(struct spool *s,
 	enum database_result r = DATABASE_OK;
 	int got;
 
+	(void)sqlite3_bind_int64(stmt, 1, most);
 	while ((got = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct spool_aside_sum sum = {
 		    .server_id = (uint32_t)database_column_u64(stmt, 0),

@@ -25,7 +25,7 @@ TYPES = (
     "PORT_OPEN PORT_OPENED PORT_REFUSED"
 ).split()
 NUMBER = {name: i + 1 for i, name in enumerate(TYPES)}
-VERSION = 4
+VERSION = 5
 FORWARDER, TOOL = 8, 16
 FIRST, LAST = 1, 2
 FOUND, NONE, UNAVAILABLE = 1, 2, 3
@@ -186,13 +186,11 @@ class Forwarder:
         )
         return self.done()
 
-    def asides(self):
-        self.send("ASIDE_GET")
+    def asides(self, after=0):
+        """Servers of which events may be tried again."""
+        self.send("ASIDE_GET", struct.pack("<I", after))
         body = self.expect("ASIDE")
-        found = [
-            (*body.take("IQB"), body.span8().decode())
-            for _ in range(body.take("H"))
-        ]
+        found = [body.take("I") for _ in range(body.take("H"))]
         body.end()
         return found
 

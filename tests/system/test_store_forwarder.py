@@ -441,7 +441,7 @@ def test_events_are_settled(daemon, forwarder):
     assert status["written"] == before["written"] + 2
     assert status["unmatched"] == before["unmatched"] + 2
     assert status["set_aside"] == 2 and status["pending"] == 0
-    assert forwarder.asides() == [(3, 2, 1, "no such database")]
+    assert forwarder.asides() == [3]
     assert status["set_aside_reasons"] == [
         {"server_id": 3, "n": 2, "retry": True, "reason": "no such database"}
     ]
@@ -461,10 +461,31 @@ def test_retry(daemon, forwarder):
     assert [e["token"] for e in again] == ["a", "b"]
     assert again[0]["seq"] > first + 2
     assert forwarder.retry(3) == 0
-    assert forwarder.asides() == [(3, 1, 0, "too long")]
+    assert forwarder.asides() == []
     status = daemon.status()
+    assert status["set_aside_reasons"] == [
+        {"server_id": 3, "n": 1, "retry": False, "reason": "too long"}
+    ]
     assert status["set_aside"] == 1 and status["pending"] == 2
     check_law(status)
+
+
+def test_every_server_that_may_be_tried_again(daemon, forwarder):
+    """However many reasons there are that nobody tries again."""
+    drain(forwarder)
+    open_pictures(daemon, *(f"m{i}" for i in range(1010)))
+    open_pictures(daemon, "other", server="other")
+    while page := forwarder.due(most=500):
+        for e in page:
+            again = int(e["server_id"] == 9)
+            forwarder.settle(
+                ASIDE, (e["seq"], 1), reason=e["token"], retry=again)
+    assert forwarder.asides() == [9]
+    assert forwarder.asides(8) == [9]
+    assert forwarder.asides(9) == []
+    assert len(daemon.status()["set_aside_reasons"]) == 64
+    assert forwarder.retry(9) == 1
+    assert forwarder.asides() == []
 
 
 @pytest.mark.parametrize("durability", ["sync", "relaxed"])

@@ -472,8 +472,56 @@ aside(void)
 
 	text[0] = '\0';
 	assert_int_equal(
-	    spool_aside_sums(&spool, sum_up, text, &e), DATABASE_OK);
+	    spool_aside_sums(&spool, 9, sum_up, text, &e), DATABASE_OK);
 	return text;
+}
+
+static bool
+add_server(void *owner, uint32_t server_id)
+{
+	char *text = owner;
+
+	(void)snprintf(text + strlen(text), 64 - strlen(text), "%u ",
+	    (unsigned int)server_id);
+	return strlen(text) < 8;
+}
+
+static const char *
+aside_servers(uint32_t after)
+{
+	static char text[64];
+
+	text[0] = '\0';
+	assert_int_equal(
+	    spool_aside_servers(&spool, after, add_server, text, &e),
+	    DATABASE_OK);
+	return text;
+}
+
+/* Those that have events to be tried again, a part at a time. */
+static void
+test_servers_set_aside(void **state)
+{
+	(void)state;
+	reopen();
+	assert_string_equal(aside_servers(0), "");
+	put_and_commit(1, "a b c d");
+	settle(1, 1, SPOOL_ASIDE, "!never");
+	settle(2, 1, SPOOL_ASIDE, "gone");
+	settle(3, 1, SPOOL_ASIDE, "gone");
+	assert_string_equal(aside_servers(0), "3 4 ");
+	assert_string_equal(aside_servers(3), "4 ");
+	assert_string_equal(aside_servers(UINT32_MAX), "");
+	assert_int_equal(database_run(&spool.db, "test",
+			     "WITH RECURSIVE i (n) AS (SELECT 10 UNION ALL"
+			     " SELECT n + 1 FROM i WHERE n < 999)"
+			     " INSERT INTO aside SELECT n, n, 1, n % 100 = 0,"
+			     " 'r', '', x'' FROM i",
+			     &e),
+	    DATABASE_OK);
+	assert_string_equal(aside_servers(0), "3 4 100 ");
+	assert_string_equal(aside_servers(200), "300 400 ");
+	assert_string_equal(aside_servers(899), "900 ");
 }
 
 static void
@@ -724,6 +772,7 @@ main(void)
 	    TEST(test_expire_what_is_left),
 	    TEST(test_settle),
 	    TEST(test_set_aside),
+	    TEST(test_servers_set_aside),
 	    TEST(test_damaged_batch),
 	    TEST(test_settle_over_gaps),
 	    TEST(test_modes),
