@@ -4,10 +4,12 @@
  * Changes nothing. To add a check: a function that prints its lines with
  * check_say(), in a file of its subject, and a row in the table at the end.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "cli/check.h"
@@ -126,21 +128,44 @@ check_status(struct check *k, const struct ipc_status *s)
 		check_forwarder(k, s);
 }
 
+/* One listens there, and does not answer as it should. */
+static void
+say_no_status(struct check *k, bool refused, const struct err *e)
+{
+	bool has_remedy = strstr(e->text, "; ") != NULL;
+
+	if (geteuid() != 0 && (refused || e->code == EACCES))
+		check_say(k, "warn", "daemon: not asked: %s%s", e->text,
+		    has_remedy ? ", and run this as root"
+			       : "; run this as root");
+	else
+		check_say(k, "FAIL", "daemon: it listens, but %s%s", e->text,
+		    has_remedy ? "" : "; see its log and restart it");
+}
+
 static void
 check_daemon(struct check *k)
 {
+	struct ipc_received answer = {.message = NULL};
 	struct ipc_status_get get = {0};
-	struct ipc_received answer;
 	struct ask a;
 	struct err e;
 
-	if (ask_open(&a, k->config, false, &e) != 0 ||
-	    ask(&a, IPC_STATUS_GET, &get, IPC_STATUS, &answer, &e) != 0)
-		check_say(k, "ok", "daemon: not asked: %s", e.text);
-	else
+	if (ask_open(&a, k->config, false, &e) != 0) {
+		if (e.code == 0)
+			check_say(k, "ok", "daemon: not asked: %s", e.text);
+		else
+			say_no_status(k, false, &e);
+	} else if (ask(&a, IPC_STATUS_GET, &get, IPC_STATUS, &answer, &e) !=
+		   0) {
+		say_no_status(k,
+		    answer.message != NULL &&
+			answer.message->type == IPC_REFUSAL,
+		    &e);
+	} else {
 		check_status(k, &answer.body.status);
-	if (a.channel.fd >= 0)
 		check_clients(k, &a);
+	}
 	ask_close(&a);
 }
 

@@ -6,7 +6,9 @@ import os
 import re
 import socket
 import subprocess
+import struct
 import sys
+import threading
 import time
 
 import kernel
@@ -14,6 +16,7 @@ import pytest
 
 from certificates import Directory, Issuer
 from conftest import NOBODY, TRACKER, free_port, wait_for
+from fake_forwarder import NUMBER
 from service_manager import PASS
 
 # A number, so that no check speaks of users that the packages would make.
@@ -71,6 +74,66 @@ def new(make_tracker):
         return make_tracker(merged)
 
     return make
+
+
+# --- the daemon -------------------------------------------------------------
+
+
+NEWER = (b"this command speaks version 5 of the protocol, the daemon version "
+         b"9; restart the daemon after an upgrade")
+
+
+@pytest.mark.parametrize("answer, words", [
+    (None, "it listens, but the store does not answer; see its log"),
+    (b"", "it listens, but the store closed the connection; see its log"),
+    (struct.pack("<HH", NUMBER["REFUSAL"], len(NEWER)) + NEWER,
+     "version 5 .* version 9; restart the daemon"),
+], ids=["silent", "closes", "newer"])
+def test_a_daemon_that_cannot_be_asked(new, answer, words):
+    """Somebody listens: that is not the same as no daemon."""
+    t = new()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(t.settings["spool"]["socket"])
+        s.listen(8)
+        over = threading.Event()
+
+        def serve():
+            kept = []
+            while not over.is_set():
+                try:
+                    c = s.accept()[0]
+                except TimeoutError:
+                    continue
+                if answer:
+                    c.send(answer)
+                if answer is None:
+                    kept.append(c)
+                else:
+                    c.close()
+
+        s.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            expect(t, "FAIL", "^daemon: ", words)
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_a_daemon_that_may_not_be_asked(new):
+    t = new().start()
+    os.chmod(t.directory, 0o755)
+    _, lines = check(t, prefix=NOBODY)
+    assert [v for v, x in lines if x.startswith("daemon: not asked: only root "
+            "and uid 60982 may ask here; you are uid 65534")] == ["warn"], lines
+
+
+def test_no_daemon(new):
+    code, lines = check(new())
+    assert code == 0
+    assert [v for v, x in lines if x.startswith("daemon: not asked: no daemon "
+            "listens on")] == ["ok"], lines
 
 
 # --- nothing is wrong -------------------------------------------------------
