@@ -31,6 +31,7 @@ struct output {
 	uint64_t n_lost; /* while it fails */
 	uint8_t *bytes;	 /* OUTPUT_MAX */
 	size_t len, at;	 /* what is still to be written */
+	size_t n_own;	 /* of that, what ends a torn line in front */
 };
 
 /* fd stays the caller's. */

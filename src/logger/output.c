@@ -31,6 +31,15 @@ count_lines(const uint8_t *p, size_t len)
 	return n;
 }
 
+/* Those of which not all was written. */
+static uint32_t
+lines_left(const struct output *o)
+{
+	size_t from = o->at < o->n_own ? o->n_own : o->at;
+
+	return count_lines(o->bytes + from, o->len - from);
+}
+
 int
 output_open(
     struct output *o, struct loop *loop, int fd, bool prefixed, struct err *e)
@@ -62,7 +71,7 @@ output_is_busy(const struct output *o)
 static uint32_t
 fail(struct output *o, int error)
 {
-	uint32_t n = count_lines(o->bytes + o->at, o->len - o->at);
+	uint32_t n = lines_left(o);
 	uint64_t held_back;
 
 	if (!o->said &&
@@ -73,8 +82,7 @@ fail(struct output *o, int error)
 		o->said = true;
 	}
 	o->n_lost += n;
-	o->torn = o->torn || (o->at > 0 && o->bytes[o->at - 1] != '\n');
-	o->len = o->at = 0;
+	o->len = o->at = o->n_own = 0;
 	return n;
 }
 
@@ -121,6 +129,8 @@ write_piece(struct output *o)
 	if (n < 0)
 		return -1;
 	o->at += (size_t)n;
+	if (n > 0)
+		o->torn = o->bytes[o->at - 1] != '\n';
 	return 0;
 }
 
@@ -150,6 +160,7 @@ copy_lines(struct output *o, struct span lines)
 	/* What was begun before a failure ends here. */
 	if (o->torn)
 		writer_u8(&w, '\n');
+	o->n_own = w.len;
 	while (lines.len > 0) {
 		const uint8_t *end = memchr(lines.p, '\n', lines.len);
 		size_t len =
@@ -180,7 +191,6 @@ output_put(struct output *o, struct span lines)
 	while (output_is_busy(o)) {
 		if (write_piece(o) != 0)
 			return fail(o, errno);
-		o->torn = o->bytes[o->at - 1] != '\n';
 	}
 	recover(o);
 	return 0;
@@ -192,6 +202,6 @@ output_give_up(struct output *o)
 	if (output_is_busy(o))
 		log_err("access log lines=%" PRIu32
 			": lost at the end, because nobody reads them",
-		    count_lines(o->bytes + o->at, o->len - o->at));
+		    lines_left(o));
 	(void)loop_remove(o->loop, &o->watch);
 }

@@ -650,6 +650,14 @@ def test_a_full_disk(tiny_disk, make_tracker):
         r'"-" "-"', lines_of(path)[-1])
     left_out = int(re.search(r"left_out=(\d+)", t.log())[1])
     wait_for(lambda: dropped(t) == left_out, "both numbers to be the same")
+    # Each line is there or counted, once.
+    there = sum(line.endswith(' "-" "-"') for line in lines_of(path))
+
+    def all_of_them():
+        counters = t.status()["counters"]
+        return there + left_out == counters["requests_total"]
+
+    wait_for(all_of_them, f"{there} and {left_out} to be all")
     t.stop()
 
 
