@@ -171,16 +171,20 @@ int
 import_write_passwords(const struct import *im, struct err *e)
 {
 	const char *path = im->options->password_file;
+	const char *main = im->password.text;
+	const char *message = im->password_message.text;
 
 	if (path == NULL)
 		return 0;
-	if (im->password.text != NULL &&
-	    write_password(path, im->password.text, e) != 0)
+	if (main != NULL && write_password(path, main, e) != 0)
 		return -1;
-	if (im->password_message.text != NULL &&
-	    write_password(im->message_file, im->password_message.text, e) != 0)
-		return -1;
-	return 0;
+	if (message == NULL ||
+	    write_password(im->message_file, message, e) == 0)
+		return 0;
+	/* Nothing is printed either: it was made for nothing. */
+	if (main != NULL)
+		(void)unlink(path);
+	return -1;
 }
 
 /* --- all of it --------------------------------------------------------- */

@@ -260,6 +260,19 @@ def test_passwords(convert, work):
     assert "# It is: it's; a #secret\n" in shown
 
 
+def test_both_password_files_or_none(convert, work):
+    """What was made for nothing goes, and the command can be run again."""
+    (work / "postal.yml").write_text(OLD)
+    path, other = work / "db-password", work / "message-db-password"
+    other.write_text("mine\n")
+    said = run("--password-file", path, work / "postal.yml", code=73)
+    assert f"{other}: File exists" in said
+    assert not path.exists() and other.read_text() == "mine\n"
+    other.unlink()
+    run("--password-file", path, work / "postal.yml")
+    assert path.exists() and other.exists()
+
+
 def test_a_password_file_is_not_made_for_nothing(work):
     (work / "postal.yml").write_text(
         "main_db: {host: a, port: 99999, password: x}\n")
