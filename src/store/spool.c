@@ -18,6 +18,9 @@
 /* No batch begins there. */
 #define PROBE_SEQ (-1)
 
+/* More rows take more than a moment to be indexed, and the memory for it. */
+#define INDEX_MOST 100000
+
 static const struct database_schema schema = {
     .name = "spool.db",
     .version = 3,
@@ -105,6 +108,21 @@ step(struct spool *s, enum spool_statement which, struct err *e)
 	return database_step(&s->db, s->statements[which], "spool.db", e);
 }
 
+/* What is set aside is summed up from this alone, not from all the events. A
+ * spool of an earlier version has not got it, and can do without: its schema
+ * is the same to both. */
+static void
+make_index(struct spool *s)
+{
+	struct err ignored;
+
+	if (s->now.set_aside <= INDEX_MOST)
+		(void)database_run(&s->db, "index",
+		    "CREATE INDEX IF NOT EXISTS aside_reason"
+		    " ON aside (server_id, retry, reason)",
+		    &ignored);
+}
+
 enum database_result
 spool_open(struct spool *s, enum ipc_mode mode, struct err *e)
 {
@@ -112,6 +130,8 @@ spool_open(struct spool *s, enum ipc_mode mode, struct err *e)
 
 	if (r == DATABASE_OK)
 		r = spool_load_state(s, mode, e);
+	if (r == DATABASE_OK)
+		make_index(s);
 	for (size_t i = 0; r == DATABASE_OK && i < SPOOL_STATEMENTS; i++)
 		r = database_prepare(&s->db, texts[i], &s->statements[i], e);
 	if (r != DATABASE_OK)

@@ -477,6 +477,40 @@ aside(void)
 }
 
 static bool
+has_index(void)
+{
+	return count_rows("sqlite_schema WHERE name = 'aside_reason'") == 1;
+}
+
+/* One of an earlier version has no index of reasons: it gets one, unless that
+ * would take long. */
+static void
+test_a_spool_without_the_index(void **state)
+{
+	static const char drop[] =
+	    "DROP INDEX aside_reason; UPDATE state SET set_aside = 1000000";
+
+	(void)state;
+	reopen();
+	assert_true(has_index());
+	put_and_commit(1, "a b c d");
+	settle(1, 3, SPOOL_ASIDE, "gone");
+	assert_int_equal(
+	    database_run(&spool.db, "test", drop, &e), DATABASE_OK);
+	reopen();
+	assert_false(has_index());
+	assert_string_equal(aside(), "3:2:1:gone 4:1:1:gone ");
+	assert_int_equal(database_run(&spool.db, "test",
+			     "UPDATE state SET set_aside = 3", &e),
+	    DATABASE_OK);
+	reopen();
+	assert_true(has_index());
+	assert_string_equal(aside(), "3:2:1:gone 4:1:1:gone ");
+	assert_string_equal(rows(0, 9), "4:d ");
+	assert_law();
+}
+
+static bool
 add_server(void *owner, uint32_t server_id)
 {
 	char *text = owner;
@@ -773,6 +807,7 @@ main(void)
 	    TEST(test_settle),
 	    TEST(test_set_aside),
 	    TEST(test_servers_set_aside),
+	    TEST(test_a_spool_without_the_index),
 	    TEST(test_damaged_batch),
 	    TEST(test_settle_over_gaps),
 	    TEST(test_modes),
