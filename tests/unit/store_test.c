@@ -247,7 +247,8 @@ test_a_rollback_keeps_what_was_lost(void **state)
 static void
 settle(uint64_t seq, uint64_t n, enum spool_outcome outcome, const char *reason)
 {
-	struct spool_aside aside = {span_of(reason), reason[0] != '!', 9};
+	struct spool_aside aside = {
+	    .reason = span_of(reason), .retry = reason[0] != '!', .at_us = 9};
 
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(
@@ -604,8 +605,10 @@ test_damaged_batch(void **state)
 	    spool_page(&spool, 0, 9, collect, text, &e), DATABASE_DAMAGED);
 	assert_string_equal(text, "");
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
-	assert_int_equal(spool_settle(&spool, 1, 1, SPOOL_ASIDE,
-			     &(struct spool_aside){span_of("x"), true, 1}, &e),
+	assert_int_equal(
+	    spool_settle(&spool, 1, 1, SPOOL_ASIDE,
+		&(struct spool_aside){.reason = span_of("x"), .retry = true},
+		&e),
 	    DATABASE_DAMAGED);
 }
 
