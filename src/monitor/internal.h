@@ -17,6 +17,9 @@
 
 #define CHILDREN_MAX 256
 
+/* To the service manager. */
+#define MONITOR_READY "READY=1\nSTATUS=serving"
+
 /* What each reload starts anew; the old ones stop when the new ones serve. */
 #define RENEWED_ROLES (IPC_WEB | IPC_ADMIN)
 

@@ -326,7 +326,6 @@ void
 monitor_reload(struct monitor *m)
 {
 	struct config *new;
-	char state[128];
 	struct err e = {0};
 
 	m->reload_wanted = m->phase == PHASE_STARTING;
@@ -337,19 +336,17 @@ monitor_reload(struct monitor *m)
 		return;
 	}
 	log_notice("reload");
-	(void)snprintf(state, sizeof(state),
-	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ms() * 1000);
-	notify_send(&m->notify, state);
+	notify_reloading(&m->notify);
 	new = calloc(1, sizeof(*new));
 	if (new == NULL || monitor_load_config(m->path, new) != 0) {
 		log_err("reload failed: the configuration in use stays");
 		reopen_access_file(m);
-		notify_send(&m->notify, "READY=1");
+		notify_ready(&m->notify, MONITOR_READY);
 	} else if (apply(m, new, &e) != 0) {
 		log_err("reload failed: %s; the configuration in use stays",
 		    e.text);
 		reopen_access_file(m);
-		notify_send(&m->notify, "READY=1");
+		notify_ready(&m->notify, MONITOR_READY);
 	}
 	free(new);
 }
