@@ -23,7 +23,7 @@
 
 /* --- the directory ----------------------------------------------------- */
 
-void
+bool
 pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 {
 	struct pairs *p = &m->pairs;
@@ -32,26 +32,31 @@ pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 	    .chain_fd = chain_fd,
 	    .key_fd = key_fd};
 	struct pair *older = pairs_find(p, name, PAIR_OFFERED);
+	/* That one makes room. */
+	size_t others = older != NULL ? p->n - 1 : p->n;
 
-	if (older != NULL)
-		pairs_drop(m, older);
-	if (pair.name == NULL || p->list == NULL || p->n >= p->most) {
-		pairs_say_refused(m, name,
-		    "too many pairs: no descriptors, or no memory", NULL);
+	if (pair.name == NULL || p->list == NULL || others >= p->most) {
 		free(pair.name);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
-		return;
+		return false;
 	}
+	if (older != NULL)
+		pairs_drop(m, older);
 	p->last_id++;
 	p->list[p->n++] = pair;
 	pairs_states_change(p);
+	return true;
 }
 
 static void
 on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 {
-	pairs_offer(owner, name, chain_fd, key_fd);
+	struct monitor *m = owner;
+
+	if (!pairs_offer(m, name, chain_fd, key_fd) &&
+	    certificates_postpone(&m->pairs.directory, name))
+		pairs_say_refused(m, name, PAIRS_NO_ROOM, NULL);
 }
 
 static void
