@@ -7,7 +7,6 @@
  */
 #include "monitor/certificates.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +21,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "ipc/message.h"
+#include "monitor/names.h"
 
 static const struct {
 	const char *name;
@@ -178,29 +178,10 @@ same_marks(const struct file_mark *a, const struct file_mark *b)
 	       same_mark(&a[CERTIFICATE_KEY], &b[CERTIFICATE_KEY]);
 }
 
-/* The place of a name, or where it would be. */
 static size_t
 place_of(const struct certificates *c, const char *name, bool *there)
 {
-	size_t low = 0, high = c->n;
-
-	*there = false;
-	while (low < high && !*there) {
-		size_t middle = low + (high - low) / 2;
-		const char *here = c->list[middle].name;
-		int order;
-
-		assert(here != NULL);
-		order = strcmp(here, name);
-
-		if (order == 0)
-			*there = true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return high;
+	return names_place(c->list, c->n, sizeof(c->list[0]), name, there);
 }
 
 /* NULL: too many, or no memory; tried again at the next look. */

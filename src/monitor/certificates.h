@@ -35,7 +35,7 @@ struct file_mark {
 enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY, CERTIFICATE_FILES };
 
 struct certificate {
-	char *name;
+	char *name;				   /* first: see names.h */
 	struct file_mark seen[CERTIFICATE_FILES];  /* at the last look */
 	struct file_mark tried[CERTIFICATE_FILES]; /* when they were copied */
 	bool present;				   /* in this look */

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "monitor/internal.h"
+#include "monitor/names.h"
 
 #define PLACES ((size_t)IPC_ROWS_MAX * 2)
 /* All rows at once, as after a start; then a renewal a second. Each change
@@ -36,35 +37,13 @@ static const int all_seals =
 
 /* The place of a row, or where it would be. */
 static size_t
-place_of(const struct handover *h, const char *name, bool *there)
-{
-	size_t low = 0, high = h->n_rows;
-
-	*there = false;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(h->rows[middle].name, name);
-
-		if (order == 0) {
-			*there = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static size_t
 find_row(const struct handover *h, struct span name, bool *there)
 {
 	char text[sizeof(PAIRS_OF_ROWS) + IPC_ROW_NAME_MAX];
 
 	(void)snprintf(text, sizeof(text), PAIRS_OF_ROWS "%.*s", (int)name.len,
 	    (const char *)name.p);
-	return place_of(h, text, there);
+	return names_place(h->rows, h->n_rows, sizeof(h->rows[0]), text, there);
 }
 
 /* NULL: no memory, or too many. */
