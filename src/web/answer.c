@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "http/target.h"
 
 /* Longer agents are cut; the tables take 255 characters, webhooks more. */
 #define USER_AGENT_CHARS 1024
@@ -95,8 +94,12 @@ redirect(struct web *w, struct conn *c, const struct http_request *r,
 }
 
 static void
-ask_store(struct web *w, struct conn *c)
+ask_store(struct web *w, struct conn *c, enum http_route route)
 {
+	/* An answer to a question before, which came too late, is not one to
+	 * this. */
+	c->serial++;
+	c->asked = (uint8_t)route;
 	c->state = CONN_ASKING;
 	conn_wait(
 	    w, c, &w->to_ask, w->settings.lookup_timeout_ms + ASK_MARGIN_MS);
@@ -129,7 +132,7 @@ answer_click(struct web *w, struct conn *c, const struct http_request *r,
 	link = links_find(&w->links, server_id, token, w->loop.now_ms);
 	if (link == NULL) {
 		w->counters[COUNTER_LINK_LOOKUPS]++;
-		ask_store(w, c);
+		ask_store(w, c, HTTP_ROUTE_CLICK);
 		return;
 	}
 	w->counters[COUNTER_LINK_CACHE_HITS]++;
@@ -269,7 +272,7 @@ answer_request(struct web *w, struct conn *c, const struct http_request *r)
 		answer_tracked(w, c, r, &target);
 		break;
 	case HTTP_ROUTE_CHALLENGE:
-		ask_store(w, c);
+		ask_store(w, c, target.route);
 		break;
 	case HTTP_ROUTE_ROBOTS:
 		conn_reply(w, c, HTTP_REPLY_ROBOTS);

@@ -468,12 +468,12 @@ conn_ask(const struct web *w, const struct conn *c)
 }
 
 struct conn *
-conn_of_ask(struct web *w, uint64_t ask)
+conn_of_ask(struct web *w, uint64_t ask, enum http_route route)
 {
 	size_t i = (size_t)(ask & UINT32_MAX);
 
 	if (i >= w->n_used || w->conns[i].serial != ask >> 32 ||
-	    w->conns[i].state != CONN_ASKING)
+	    w->conns[i].state != CONN_ASKING || w->conns[i].asked != route)
 		return NULL;
 	return &w->conns[i];
 }

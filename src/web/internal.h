@@ -20,6 +20,7 @@
 #include "http/client.h"
 #include "http/reply.h"
 #include "http/request.h"
+#include "http/target.h"
 #include "ipc/channel.h"
 #include "ipc/counter.h"
 #include "role/role.h"
@@ -65,7 +66,7 @@ struct conn {
 	struct conn *prev, *next;
 	struct conn_list *list;
 	uint64_t deadline_ms;
-	uint32_t serial; /* of this use of the slot */
+	uint32_t serial; /* of this use of the slot, and of its last question */
 	enum conn_state state;
 	bool readable;	  /* there may be something to read */
 	bool half_closed; /* the peer said so: its end is still to be read */
@@ -75,6 +76,7 @@ struct conn {
 	bool keep_alive, head_method;
 	uint8_t minor;
 	uint8_t reply;		    /* enum http_reply, of CONN_STORING */
+	uint8_t asked;		    /* enum http_route, of CONN_ASKING */
 	struct addr peer;	    /* the socket's, or what PROXY said */
 	struct head *head;	    /* NULL: nothing is buffered */
 	struct link *link;	    /* of the redirect that is due */
@@ -272,8 +274,10 @@ uint64_t conns_due(struct web *w);
 void conns_stop(struct web *w);
 /* A request whose head the connection kept was answered: on to the next. */
 void conn_answered(struct web *w, struct conn *c, size_t head_len);
-struct conn *conn_of_ask(struct web *w, uint64_t ask);
+/* The number of what it asks now, and who waits for the answer to a question
+ * of this route: NULL when he does not any more. */
 uint64_t conn_ask(const struct web *w, const struct conn *c);
+struct conn *conn_of_ask(struct web *w, uint64_t ask, enum http_route route);
 
 /* output.c: a reply on its way. */
 
