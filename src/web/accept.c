@@ -86,11 +86,7 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 			conn_close(w, c);
 			return false;
 		}
-		access_begin(
-		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
-		c->keep_alive = false;
-		c->linger = true;
-		conn_reply(w, c, HTTP_REPLY_BAD_REQUEST);
+		conn_refuse(w, c, h, HTTP_REPLY_BAD_REQUEST);
 		return false;
 	case HTTP_PROXY_ABSENT:
 		warn_of_proxy(w, c,

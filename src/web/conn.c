@@ -203,23 +203,28 @@ is_proxy_header(const struct head *h)
 	struct addr ignored;
 	size_t len;
 
-	return http_proxy_parse((struct span){h->bytes, h->len}, &len,
-		   &ignored) != HTTP_PROXY_ABSENT;
+	switch (
+	    http_proxy_parse((struct span){h->bytes, h->len}, &len, &ignored)) {
+	case HTTP_PROXY_ADDRESS:
+	case HTTP_PROXY_LOCAL:
+	case HTTP_PROXY_BAD:
+		return true;
+	default: /* MORE: empty lines are the start of one too */
+		return false;
+	}
 }
 
-static void
-refuse(struct web *w, struct conn *c, const struct head *h)
+void
+conn_refuse(
+    struct web *w, struct conn *c, const struct head *h, enum http_reply reply)
 {
-	const struct http_request *r = &h->request;
-
-	w->counters[COUNTER_REQUESTS_REFUSED]++;
-	if (is_proxy_header(h))
-		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
+	access_begin(w, c, (struct span){h->bytes, h->len}, &h->request, false);
+	/* Of the request before, whose last word this is not. */
 	c->keep_alive = false;
 	c->head_method = false;
-	c->linger = true;
 	c->minor = 1;
-	conn_reply(w, c, http_reply_of_status(r->status));
+	c->linger = true;
+	conn_reply(w, c, reply);
 }
 
 /*
@@ -236,9 +241,10 @@ parse(struct web *w, struct conn *c, struct head *h)
 	case HTTP_PARSE_MORE:
 		return false;
 	case HTTP_PARSE_WRONG:
-		access_begin(
-		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
-		refuse(w, c, h);
+		w->counters[COUNTER_REQUESTS_REFUSED]++;
+		if (is_proxy_header(h))
+			w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
+		conn_refuse(w, c, h, http_reply_of_status(h->request.status));
 		return false;
 	default:
 		access_begin(
@@ -378,11 +384,7 @@ time_out_head(struct web *w, struct conn *c)
 		return;
 	}
 	w->counters[COUNTER_REQUESTS_TIMED_OUT]++;
-	access_begin(w, c, (struct span){c->head->bytes, c->head->len},
-	    &c->head->request, false);
-	c->keep_alive = false;
-	c->linger = true;
-	conn_reply(w, c, HTTP_REPLY_TIMEOUT);
+	conn_refuse(w, c, c->head, HTTP_REPLY_TIMEOUT);
 }
 
 static void

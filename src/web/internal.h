@@ -248,6 +248,9 @@ bool conn_take_proxy(struct web *w, struct conn *c, struct head *h);
 /* conn.c: life of a connection. */
 int conns_open(struct web *w, struct err *e);
 void conn_on_event(struct loop_watch *watch, uint32_t events);
+/* The last answer, to what is in h and no request, or none yet. */
+void conn_refuse(
+    struct web *w, struct conn *c, const struct head *h, enum http_reply reply);
 /* The buffer of its head: its own, or the scratch one, empty. */
 struct head *conn_head(struct web *w, struct conn *c);
 /* What is in h is kept for the connection, until more comes. */

@@ -121,6 +121,15 @@ def test_proxy_header_of_a_stranger_is_refused(make_tracker):
     assert addresses(t) == ["127.0.0.1"]
 
 
+def test_what_is_no_proxy_header_is_not_counted_as_one(tracker):
+    """What a header of version 2 begins with, and nothing of it behind."""
+    counters = lambda: tracker.status()["counters"]
+    for refused in (b"\r\n\r\n", PROXY[0][0] + REQUEST, PROXY[3][0]):
+        assert tracker.raw(refused).status == 400
+    wait_for(lambda: counters()["requests_refused_total"] == 3, "the count")
+    assert counters()["proxy_headers_unexpected_total"] == 2
+
+
 class Front:
     """A real proxy in front of the tracker, ended by pid."""
 
@@ -280,6 +289,17 @@ def test_header_time_out(make_tracker):
         assert reply.status == 408 and reply.header("Connection") == "close"
         assert c.is_closed()
     with t.connect() as c:  # nothing sent: nothing said
+        assert c.is_closed()
+
+
+def test_a_time_out_behind_a_head_request(make_tracker):
+    """What is not complete has no method yet: the answer has its body."""
+    t = start(make_tracker, {"header_timeout": "1s"})
+    with t.connect() as c:
+        c.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert c.reply(head=True).status == 200
+        c.send(b"GET / HT")
+        assert c.reply().body == b"Request Timeout"
         assert c.is_closed()
 
 
