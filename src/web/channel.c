@@ -242,7 +242,7 @@ on_stop(struct web *w, uint32_t within_ms, uint64_t alone)
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
 	w->alone = alone;
-	web_leave_listeners(w);
+	web_update_listening(w);
 	conns_stop(w);
 }
 

@@ -20,8 +20,6 @@
 
 /* How long a peer may take to close after our last word. */
 #define CLOSING_MS 2000
-/* At the end: how long a connection that has said nothing yet may start to. */
-#define QUIET_MS 500
 
 int
 conns_open(struct web *w, struct err *e)
@@ -147,8 +145,7 @@ conns_after_round(struct web *w)
 		conn_list_remove(c);
 		conn_list_append(&w->free, c);
 	}
-	if (w->paused && (w->free.first != NULL || w->n_used < w->n_conns))
-		web_resume_listening(w);
+	conns_look_for_room(w);
 }
 
 void
@@ -441,10 +438,16 @@ hurry(struct web *w, struct conn_list *l)
 void
 conns_stop(struct web *w)
 {
-	struct conn *c, *next;
-
 	while (w->idle.first != NULL)
 		conn_close(w, w->idle.first);
+	conns_hurry(w);
+}
+
+void
+conns_hurry(struct web *w)
+{
+	struct conn *c, *next;
+
 	/* A request may be on its way to us. */
 	for (c = w->heads.first; c != NULL; c = next) {
 		next = c->next;

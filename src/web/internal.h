@@ -34,8 +34,19 @@
 /* The longest reply, a redirect, in records: a third of it to spare. */
 #define TLS_SEALED_SIZE (4 * IPC_URL_MAX + 8192)
 
+/* At the end: how long a connection that has said nothing yet may start to. */
+#define QUIET_MS 500
+
 struct conn;
 struct web;
+
+/* What there is only so much of: while one is full, who needs it waits in the
+ * kernel. */
+enum room {
+	ROOM_CONNECTIONS,
+	ROOM_HANDSHAKES, /* under way; of HTTPS */
+	ROOMS,
+};
 
 struct conn_list {
 	struct conn *first, *last;
@@ -130,7 +141,6 @@ struct https {
 
 	struct conn_list handshakes;
 	size_t n_handshakes;
-	bool full;	    /* of handshakes: no new connections */
 	unsigned int steps; /* of handshakes, made in this round */
 	bool deferred;	    /* there are some for the next round */
 	size_t n_to_sign;
@@ -191,9 +201,10 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
-	bool paused;	/* full: the listeners are not polled */
-	uint64_t alone; /* of STOP: listeners that nobody else has */
-	bool left;	/* stopping: all listeners are closed */
+	bool full[ROOMS];	/* its listeners are not polled */
+	uint64_t rest_until_ms; /* nor any of them before this */
+	uint64_t alone;		/* of STOP: listeners that nobody else has */
+	bool left;		/* stopping: all listeners are closed */
 	uint64_t table_wait_until_ms;
 
 	struct conn *conns;
@@ -266,6 +277,8 @@ void conn_wait(
     struct web *w, struct conn *c, struct conn_list *list, uint64_t in_ms);
 /* What was closed in this round may be used again. */
 void conns_after_round(struct web *w);
+/* Whether those who wait in the kernel can be let in again. */
+void conns_look_for_room(struct web *w);
 /* A request was answered and no byte of the next one is here. */
 void conn_set_idle(struct web *w, struct conn *c);
 /* Nothing more will be answered: closes, or waits for the peer to do so. */
@@ -275,6 +288,8 @@ uint64_t conns_due(struct web *w);
 /* No new requests: closes idle ones, the others after their answer or when
  * stop_by_ms comes. */
 void conns_stop(struct web *w);
+/* The same for those that were taken since. */
+void conns_hurry(struct web *w);
 /* A request whose head the connection kept was answered: on to the next. */
 void conn_answered(struct web *w, struct conn *c, size_t head_len);
 /* The number of what it asks now, and who waits for the answer to a question
@@ -330,8 +345,11 @@ void handshake_time_out(struct web *w, struct conn *c);
 void handshake_lose(struct web *w, struct conn *c);
 /* When the worker stops: who has said nothing yet has little time to. */
 void handshakes_stop(struct web *w);
-/* The slowest handshake makes room for others if it is slow. */
-bool handshakes_make_room(struct web *w);
+/* The one that has waited longest for its client, and from when on it may make
+ * room for others; NULL: none does. */
+struct conn *handshakes_find_oldest(
+    const struct web *w, uint64_t *slow_from_ms);
+void handshake_make_room(struct web *w, struct conn *c);
 void handshakes_after_round(struct web *w);
 
 /* keepers.c: who signs. */
@@ -412,11 +430,8 @@ _Noreturn void web_stop_for(const char *reason);
 
 /* main.c */
 void web_start_listening(struct web *w);
-void web_pause_listening(struct web *w);
-void web_resume_listening(struct web *w);
-/* When stopping; takes who waits already at those that nobody else has, as
- * soon as he can be served. */
-void web_leave_listeners(struct web *w);
+void web_pause_listening(struct web *w, enum room full);
+void web_resume_listening(struct web *w, enum room full);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 

@@ -1,9 +1,12 @@
 """Who asked, and how much one may ask: PROXY, forwarded lists, limits."""
 
+import re
 import shutil
 import socket
 import struct
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -279,6 +282,70 @@ def test_connections_in_all(make_tracker):
         lambda: t.status()["counters"]["connections_recycled_total"] >= 40,
         "the count",
     )
+
+
+HELLO = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", HELLO[:9], HELLO])
+def test_a_full_worker_lets_the_next_one_in(make_tracker, said):
+    """As soon as one of those that fill it is slow, or idles."""
+    t = make_tracker({
+        "http": {"workers": "1"},
+        "clients": {"max_connections": "4", "header_timeout": "60s",
+                    "idle_timeout": "60s"},
+    }).start()
+    held = [t.connect() for _ in range(4)]
+    try:
+        with t.connect() as c:
+            c.send(HELLO)
+            t.wait_log("full connections=4")
+            for other in held:
+                other.send(said)
+            assert c.reply().body == b"Hello."
+    finally:
+        for other in held:
+            other.close()
+    wait_for(
+        lambda: t.status()["counters"]["connections_recycled_total"] == 1,
+        "the count",
+    )
+
+
+def limit(pid, name, soft):
+    """As the user that it runs as: root may lack CAP_SYS_RESOURCE."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    user, group = (
+        int(re.search(rf"^{who}:\t(\d+)", status, re.M)[1])
+        for who in ("Uid", "Gid"))
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{name}={soft}:"],
+                   check=True, user=user, group=group, extra_groups=[])
+
+
+def busy_s(pid):
+    """How long it ran, or would have, had others left it a core."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return (int(ran) + int(waited)) / 1e9
+
+
+def test_no_descriptor_is_left(make_tracker):
+    """The worker rests, and takes who waits when there is one again."""
+    t = make_tracker({"http": {"workers": "1"}}).start()
+    web = t.roles()["web[0]"]
+    with t.connect() as before:
+        before.send(HELLO)
+        assert before.reply().status == 200
+        limit(web, "nofile", "0")
+        with t.connect() as c:
+            c.send(HELLO)
+            t.wait_log('accept error="Too many open files"')
+            begun = busy_s(web)
+            time.sleep(1)
+            assert busy_s(web) - begun < 0.5
+            before.send(HELLO)
+            assert before.reply().status == 200
+            limit(web, "nofile", "64")
+            assert c.reply().body == b"Hello."
 
 
 def test_header_time_out(make_tracker):
