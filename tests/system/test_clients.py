@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import free_port, wait_for
+from conftest import TRACKER, free_port, wait_for
 
 OPEN = "/img/ctqu6f/m"
 
@@ -346,6 +346,21 @@ def test_no_descriptor_is_left(make_tracker):
             assert before.reply().status == 200
             limit(web, "nofile", "64")
             assert c.reply().body == b"Hello."
+
+
+@pytest.mark.skipif("sanitized" in TRACKER,
+                    reason="its malloc ends the worker when there is none")
+def test_no_memory_is_left_for_a_link(make_tracker):
+    """Found is found: the page tries again, and does not say not found."""
+    t = make_tracker({"http": {"workers": "1"}}).start()
+    path = t.link("ctqu6f", "long", "https://example.com/" + "é" * 30000)
+    t.wait_server("ctqu6f")
+    web = t.roles()["web[0]"]
+    limit(web, "as", "0")
+    reply = t.get(path)
+    assert reply.status == 503 and reply.header("Retry-After")
+    limit(web, "as", "unlimited")
+    assert t.get(path).status == 307
 
 
 def test_header_time_out(make_tracker):
