@@ -12,6 +12,7 @@
 
 #include "base/array.h"
 #include "base/number.h"
+#include "http/target.h"
 
 /* --- characters -------------------------------------------------------- */
 
@@ -121,15 +122,14 @@ parse_method(struct http_request *r, struct span name)
 	return 501;
 }
 
+/* A scheme, and something that may be an authority behind it. */
 static bool
-has_scheme(struct span target, const char *scheme)
+is_absolute(struct span target)
 {
-	size_t len = strlen(scheme);
+	size_t len = http_scheme_len(target);
 
-	/* Something has to follow: the authority. */
-	return target.len > len && target.p[len] != '/' &&
-	       target.p[len] != '?' &&
-	       span_equal_nocase((struct span){target.p, len}, span_of(scheme));
+	return len > 0 && target.len > len && target.p[len] != '/' &&
+	       target.p[len] != '?';
 }
 
 /* Origin form, absolute form, or what belongs to another method (405). */
@@ -138,8 +138,8 @@ is_target(struct span target, enum http_method method)
 {
 	if (target.len == 0 || !all_in(target, IN_TARGET))
 		return false;
-	return target.p[0] == '/' || has_scheme(target, "http://") ||
-	       has_scheme(target, "https://") || method == HTTP_METHOD_OTHER;
+	return target.p[0] == '/' || is_absolute(target) ||
+	       method == HTTP_METHOD_OTHER;
 }
 
 static bool
@@ -278,7 +278,6 @@ take_forwarded(struct http_request *r, struct span value)
 		memmove(r->forwarded, r->forwarded + 1,
 		    (HTTP_FORWARDED_MAX - 1) * sizeof(r->forwarded[0]));
 		r->n_forwarded--;
-		r->forwarded_cut = true;
 	}
 	r->forwarded[r->n_forwarded++] = value;
 	return 0;

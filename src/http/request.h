@@ -50,8 +50,7 @@ struct http_request {
 	struct span user_agent, referer;
 	bool has_user_agent, has_referer;
 	size_t n_forwarded;
-	bool forwarded_cut; /* there were more than HTTP_FORWARDED_MAX */
-	size_t head_len;    /* bytes up to and with the empty line */
+	size_t head_len; /* bytes up to and with the empty line */
 
 	/* After HTTP_PARSE_WRONG: 400, 405, 414, 431, 501 or 505. */
 	int status;
