@@ -76,6 +76,7 @@ void http_request_init(struct http_request *r);
 /*
  * bytes: everything since the start of the request; max_head: its limit in
  * bytes (431, or 414 when the request line alone passes it or HTTP_TARGET_MAX).
+ * However the bytes are cut, what is said in the end is the same.
  * The bytes behind head_len belong to the next request.
  */
 enum http_parse http_request_parse(
