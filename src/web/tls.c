@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 /* Free slots whose memory is kept. */
 #define KEPT_SLOTS 128
 
@@ -66,6 +68,7 @@ tls_enter(struct web *w, struct conn *c)
 	else
 		memory = h->memory + h->n_used++ * h->slot_size;
 	h->server.now_s = (uint32_t)(w->loop.now_ms / 1000);
+	h->server.wall_s = clock_wall_us() / 1000000;
 	c->tls = tls_begin(&h->server, memory);
 	c->tls_taken = 0;
 }
