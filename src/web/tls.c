@@ -19,6 +19,8 @@
 
 /* Free slots whose memory is kept. */
 #define KEPT_SLOTS 128
+/* Of the table of sessions, a piece. */
+#define SWEEP_EVERY_MS 1000
 
 /* --- start ------------------------------------------------------------- */
 
@@ -52,6 +54,18 @@ tls_open(struct web *w, int sessions_fd, struct err *e)
 	h->server.session_life_s = w->settings.session_life_s;
 	h->server.random = tls_random;
 	return 0;
+}
+
+/* Beside the counters: a worker without visitors wakes for nothing else. */
+void
+tls_forget_sessions(struct web *w)
+{
+	struct https *h = &w->https;
+
+	if (h->server.sessions == NULL || w->loop.now_ms < h->next_sweep_ms)
+		return;
+	tls_sessions_sweep(&h->sessions, (uint32_t)(w->loop.now_ms / 1000));
+	h->next_sweep_ms = w->loop.now_ms + SWEEP_EVERY_MS;
 }
 
 /* --- memory ------------------------------------------------------------ */
