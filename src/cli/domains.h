@@ -95,6 +95,10 @@ const struct certificate_state *domains_find_row(
 /* --- the ACME client (domains_acme.c) ---------------------------------- */
 
 #define DOMAINS_STATE_DIRECTORY "/var/lib/postal-tracker-acme/state"
+#define DOMAINS_ACME_CONF "/etc/postal-tracker/acme.conf"
+/* That of packaging/acme/postal-tracker-acme. */
+#define DOMAINS_AUTHORITY "https://acme-v02.api.letsencrypt.org/directory"
+#define DOMAINS_AUTHORITY_SIZE 512
 
 /* What packaging/acme/postal-tracker-acme notes of a name that failed. */
 struct domains_acme {
@@ -104,7 +108,13 @@ struct domains_acme {
 	char error[512];
 };
 
-/* Reads <directory>/<name>. Security: the file is an unprivileged user's. */
+/* The authority that is asked: ACME_URL of the environment, as the service has
+ * it, or else of the file at path, as systemd reads it. */
+void domains_read_authority(
+    const char *path, char authority[DOMAINS_AUTHORITY_SIZE]);
+
+/* Reads <directory>/<name>; a note of another authority is none. Security: the
+ * file is an unprivileged user's. */
 void domains_read_acme(
     struct domains_acme *a, const char *directory, const char *name);
 
