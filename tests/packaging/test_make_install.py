@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from conftest import BUILD, TREE, run
 
 
@@ -73,3 +75,23 @@ def test_dist_is_the_tree(tmp_path):
     run("make", "-s", "dist", cwd=inner, env=env)
     again = next(inner.glob("build/*.tar.gz"))
     assert again.read_bytes() == tarball.read_bytes()
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+@pytest.mark.parametrize("build", ["out", "out/of/it"])
+def test_dist_leaves_out_another_build(tmp_path, with_git, build):
+    make("dist")
+    tarball = next(BUILD.glob("postal-tracker-*.tar.gz"))
+    run("tar", "-xzf", tarball, "-C", tmp_path, "--strip-components=1")
+    if with_git:
+        run("git", "init", "--quiet", tmp_path)
+        run("git", "add", ".", cwd=tmp_path)
+    made = tmp_path / build / "src/main.o"
+    made.parent.mkdir(parents=True)
+    made.write_text("made")
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "1"}
+    run("make", "-s", "dist", f"BUILD={build}", cwd=tmp_path, env=env)
+    again = next((tmp_path / build).glob("*.tar.gz"))
+    names = [set(run("tar", "-tzf", t).stdout.split())
+             for t in (tarball, again)]
+    assert names[0] == names[1]
