@@ -7,9 +7,9 @@ import pytest
 from conftest import BUILD, TREE, run
 
 
-def make(*arguments, check=True):
+def make(*arguments, check=True, build=BUILD, **env):
     return run("make", "-s", *arguments, cwd=TREE, check=check,
-               env={**os.environ, "BUILD": str(BUILD)})
+               env={**os.environ, "BUILD": str(build), **env})
 
 
 def files(directory):
@@ -56,6 +56,39 @@ def test_paths_follow_the_prefix(tmp_path):
         if not f.endswith(("README.md", "sbin/postal-tracker")):
             text = (tmp_path / f).read_text()
             assert "/usr/sbin/postal" not in text, f
+
+
+# Debian's architectures: what each compiler takes for jumps and returns.
+@pytest.mark.parametrize("target, flag", [
+    ("x86_64", "-fcf-protection"), ("i686", "-fcf-protection"),
+    ("aarch64", "-mbranch-protection=standard"), ("riscv64", None),
+    ("powerpc64le", None)])
+def test_flags_of_other_processors(tmp_path, target, flag):
+    r = make("--dry-run", f"{tmp_path}/src/base/number.o", "V=1",
+             f"CC=clang --target={target}-linux-gnu", build=tmp_path)
+    flags = set(r.stdout.split())
+    assert "-fstack-clash-protection" in flags
+    assert flags & {"-fcf-protection", "-mbranch-protection=standard"} == (
+        {flag} if flag else set())
+
+
+# Answers as dpkg-query does for libssl3 on Debian 13, where only another
+# package provides it, and as if all others were there.
+DPKG_QUERY = """#!/bin/sh
+for name; do :; done
+[ "$name" != libssl3 ] || exit 1
+printf installed
+"""
+
+
+def test_what_is_needed_can_be_had_on_debian_13(tmp_path):
+    fake = tmp_path / "dpkg-query"
+    fake.write_text(DPKG_QUERY)
+    fake.chmod(0o755)
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    r = make("deps", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert r.stdout == ""
 
 
 def test_dist_is_the_tree(tmp_path):
