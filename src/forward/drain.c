@@ -99,6 +99,12 @@ read_page(struct forwarder *f, struct page *p, struct err *e)
 
 /* --- settling ----------------------------------------------------------- */
 
+static bool
+is_written(const struct group_event *e)
+{
+	return e->message != NULL || group_has_row(e);
+}
+
 /* Single events in the order of their numbers become ranges. */
 static int
 tell_settled(struct forwarder *f, struct ipc_settle *body,
@@ -112,7 +118,7 @@ tell_settled(struct forwarder *f, struct ipc_settle *body,
 		uint64_t seq = g->events[i].row->seq;
 
 		if (body->outcome != IPC_OUTCOME_ASIDE &&
-		    (g->events[i].message != NULL) != matched)
+		    is_written(&g->events[i]) != matched)
 			continue;
 		if (row.n > 0 && seq == row.seq + row.n) {
 			row.n++;
@@ -141,7 +147,8 @@ settle_written(struct forwarder *f, const struct group *g, struct err *e)
 	if (tell_settled(f, &written, g, true, e) != 0 ||
 	    tell_settled(f, &unmatched, g, false, e) != 0)
 		return -1;
-	f->state.written += g->n;
+	for (size_t i = 0; i < g->n; i++)
+		f->state.written += is_written(&g->events[i]);
 	f->state.webhooks += g->n_webhooks;
 	f->state.webhooks_skipped += g->n_skipped;
 	return 0;
@@ -151,8 +158,11 @@ static int
 settle_aside(struct forwarder *f, const struct group *g, bool retry,
     const char *reason, struct err *e)
 {
+	bool row_written = g->events[0].row->seq <= g->server->rows_seq;
 	struct ipc_settle body = {.outcome = IPC_OUTCOME_ASIDE,
-	    .retry = retry,
+	    .retry = !retry	   ? IPC_RETRY_NEVER
+		     : row_written ? IPC_RETRY_HOOKS
+				   : IPC_RETRY_ALL,
 	    .reason = span_of(reason)};
 
 	if (body.reason.len > IPC_REASON_MAX)
@@ -250,12 +260,7 @@ write_group(struct forwarder *f, struct group *g, struct err *e)
 static enum outcome
 settle_known(struct forwarder *f, struct group *g, struct err *e)
 {
-	static struct group_message unknown;
-	struct err ignored;
-
-	if (group_read_messages(g, &ignored) != 0)
-		for (size_t i = 0; i < g->n; i++)
-			g->events[i].message = &unknown;
+	group_find_written(g);
 	return settle_written(f, g, e) == 0 ? OUTCOME_SETTLED : OUTCOME_STOP;
 }
 

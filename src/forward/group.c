@@ -13,6 +13,8 @@
 
 /* Rows of one INSERT at most. */
 #define ROWS_MOST 512
+/* Connections that one server's statements may cost, one after another. */
+#define CUTS_MOST 3
 
 static bool
 is_kind(const struct group_event *e, enum ipc_event_kind kind)
@@ -93,6 +95,7 @@ insert_rows(struct group *g, enum ipc_event_kind kind, struct err *e)
 		return err_errno(e, "no memory for rows");
 	for (size_t i = 0; i < g->n; i++) {
 		if (g->events[i].message == NULL ||
+		    group_has_row(&g->events[i]) ||
 		    !is_kind(&g->events[i], kind))
 			continue;
 		if (row_values(g, &g->events[i], &end, e) != 0)
@@ -200,6 +203,13 @@ result_of(const struct host *h)
 	}
 }
 
+/* Of a statement on h, or on the message database. */
+static enum group_result
+result_of_either(const struct group *g, const struct host *h)
+{
+	return result_of(h->sql.failure != SQL_OK ? h : g->f->message);
+}
+
 /* Nothing of it stays. A connection that cannot even do that is given up,
  * which undoes the transaction as well. */
 static enum group_result
@@ -229,6 +239,21 @@ static uint64_t
 last_seq(const struct group *g)
 {
 	return g->events[g->n - 1].row->seq;
+}
+
+/*
+ * A connection that is cut again and again by what is written to one server
+ * (its table damaged, its statements killed) is that server's trouble: the
+ * others must not wait behind it for ever. Here nothing was written, because
+ * no COMMIT was sent.
+ */
+static enum group_result
+note_cut(struct mail_server *server, enum group_result r)
+{
+	if (r != GROUP_LOST || ++server->cuts < CUTS_MOST)
+		return r;
+	server->cuts = 0;
+	return GROUP_BROKEN;
 }
 
 /* BEGIN and the ledger; the trouble of one is the trouble of all. */
@@ -280,7 +305,8 @@ rows_transaction(struct group *g, bool with_hooks, struct err *e)
 	if (write_rows(g, e) != 0 ||
 	    (with_hooks &&
 		group_write_hooks(g, h, g->server->rows_seq, e) != 0))
-		return undo(h, result_of(h));
+		return undo(h, note_cut(g->server, result_of(h)));
+	g->server->cuts = 0;
 	r = commit(h, e);
 	if (r == GROUP_WRITTEN)
 		g->server->rows_seq = last_seq(g);
@@ -298,7 +324,8 @@ hooks_transaction(struct group *g, struct err *e)
 	if (r != GROUP_WRITTEN)
 		return r;
 	if (group_write_hooks(g, h, g->server->hooks_seq, e) != 0)
-		return undo(h, result_of(h));
+		return undo(h, note_cut(g->server, result_of_either(g, h)));
+	g->server->cuts = 0;
 	r = commit(h, e);
 	if (r == GROUP_WRITTEN)
 		g->server->hooks_seq = last_seq(g);
@@ -341,8 +368,10 @@ write_to_two(struct group *g, struct err *e)
 	}
 	if (last_seq(g) > server->rows_seq)
 		r = rows_transaction(g, false, e);
-	else if (hooks && group_read_messages(g, e) != 0)
-		r = result_of(g->f->message);
+	else if (!hooks)
+		group_find_written(g);
+	else if (group_read_messages(g, e) != 0)
+		r = note_cut(server, result_of(g->f->message));
 	if (r == GROUP_WRITTEN && hooks && last_seq(g) > server->hooks_seq)
 		r = hooks_transaction(g, e);
 	return r;

@@ -31,6 +31,9 @@ struct group_event {
 	struct group_message *message; /* NULL: unmatched */
 };
 
+/* Its row was written before it was set aside. */
+bool group_has_row(const struct group_event *e);
+
 struct group {
 	struct forwarder *f;
 	struct mail_server *server;
@@ -66,6 +69,9 @@ enum group_result group_write(struct group *g, struct err *e);
 
 /* group_read.c: what Postal's tables say about the events. */
 int group_read_messages(struct group *g, struct err *e);
+/* The same of events whose rows are written: where nothing can be read, they
+ * had a message. */
+void group_find_written(struct group *g);
 int group_read_links(struct group *g, struct err *e);
 const struct group_link *group_find_link(const struct group *g, uint64_t id);
 

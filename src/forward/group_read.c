@@ -20,6 +20,12 @@ event_of(const struct group_event *e)
 	return &e->row->event;
 }
 
+bool
+group_has_row(const struct group_event *e)
+{
+	return (event_of(e)->flags & IPC_EVENT_ROW_WRITTEN) != 0;
+}
+
 static bool
 is_open(const struct group_event *e)
 {
@@ -351,6 +357,18 @@ group_read_messages(struct group *g, struct err *e)
 	for (size_t i = 0; i < g->n; i++)
 		match(g, &g->events[i]);
 	return match_the_rest(g, e);
+}
+
+void
+group_find_written(struct group *g)
+{
+	static struct group_message unknown;
+	struct err ignored;
+
+	if (group_read_messages(g, &ignored) == 0)
+		return;
+	for (size_t i = 0; i < g->n; i++)
+		g->events[i].message = &unknown;
 }
 
 /* --- links ------------------------------------------------------------- */

@@ -118,7 +118,8 @@ mail_servers_count(const struct mail_servers *s, bool broken)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->list[i]->present && (!broken || s->list[i]->broken))
+		if (s->list[i]->present &&
+		    (!broken || s->list[i]->broken || s->list[i]->unreadable))
 			n++;
 	return n;
 }

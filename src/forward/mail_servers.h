@@ -37,8 +37,9 @@ struct mail_server {
 
 	/* Its message database cannot be written: events are set aside. */
 	bool broken;
-	bool probing; /* but the next ones show whether it works again */
-	bool aside;   /* some are, and may be tried again */
+	unsigned int cuts; /* connections that its statements cost in a row */
+	bool probing;	   /* but the next ones show whether it works again */
+	bool aside;	   /* some are, and may be tried again */
 	uint64_t retry_at_ms, backoff_ms;
 	char reason[SERVER_REASON_SIZE];
 
@@ -71,6 +72,8 @@ struct mail_server *mail_servers_take(
 void mail_servers_forget_ledger(struct mail_servers *s);
 void mail_servers_forget_replica(struct mail_servers *s);
 void mail_server_forget_replica(struct mail_server *server);
+/* Those that Postal has; broken: of these, whose database cannot be written or
+ * read. */
 size_t mail_servers_count(const struct mail_servers *s, bool broken);
 void mail_servers_clear(struct mail_servers *s);
 

@@ -22,4 +22,7 @@ int replica_read_gaps(
 int replica_move_retention(
     struct forwarder *f, struct mail_server *server, struct err *e);
 
+/* replicate_links.c: how long it is since nothing was left to read. */
+void replica_note_lag(struct forwarder *f, bool more);
+
 #endif

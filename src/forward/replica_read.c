@@ -8,6 +8,7 @@
 #include "forward/replica.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/clock.h"
@@ -83,6 +84,49 @@ put_link(
 	return 0;
 }
 
+/* --- progress ------------------------------------------------------------ */
+
+/* How far the replica is. What a page moved is taken back when the page did not
+ * get into the store: what it holds would never be read again. */
+struct progress {
+	uint64_t low, high, read_at_ms;
+	bool complete, started;
+	size_t n_gaps;
+	struct mail_server_gap gaps[SERVER_GAPS_MAX];
+};
+
+static void
+progress_save(const struct mail_server *server, struct progress *p)
+{
+	p->low = server->low;
+	p->high = server->high;
+	p->read_at_ms = server->read_at_ms;
+	p->complete = server->complete;
+	p->started = server->started;
+	p->n_gaps = server->n_gaps;
+	if (p->n_gaps > 0)
+		memcpy(p->gaps, server->gaps, p->n_gaps * sizeof(p->gaps[0]));
+}
+
+/* failed: the page's result, which is handed on. */
+static int
+progress_settle(
+    struct mail_server *server, const struct progress *before, int failed)
+{
+	if (failed == 0)
+		return 0;
+	server->low = before->low;
+	server->high = before->high;
+	server->read_at_ms = before->read_at_ms;
+	server->complete = before->complete;
+	server->started = before->started;
+	server->n_gaps = before->n_gaps;
+	if (before->n_gaps > 0)
+		memcpy(server->gaps, before->gaps,
+		    before->n_gaps * sizeof(before->gaps[0]));
+	return failed;
+}
+
 /* --- reading ------------------------------------------------------------- */
 
 static struct sql_statement *
@@ -119,9 +163,8 @@ first_id(const struct mail_server *server)
 	return back + 1 < server->low ? server->low - 1 : back;
 }
 
-/* Newer links: one page. *full says that there may be more. */
-int
-replica_read_newer(
+static int
+read_newer(
     struct forwarder *f, struct mail_server *server, bool *full, struct err *e)
 {
 	uint64_t last = first_id(server), now = clock_mono_ms();
@@ -156,6 +199,17 @@ replica_read_newer(
 	return n == 0 ? 0 : send_links(&sending, e);
 }
 
+/* Newer links: one page. *full says that there may be more. */
+int
+replica_read_newer(
+    struct forwarder *f, struct mail_server *server, bool *full, struct err *e)
+{
+	struct progress before;
+
+	progress_save(server, &before);
+	return progress_settle(server, &before, read_newer(f, server, full, e));
+}
+
 static int64_t
 cutoff_us(const struct forwarder *f)
 {
@@ -177,10 +231,8 @@ is_older(const struct sql_cell *timestamp, int64_t us)
 	return sql_parse_int64(whole, &seconds) == 0 && seconds < us / 1000000;
 }
 
-/* Older links: one page downwards. */
-int
-replica_read_older(
-    struct forwarder *f, struct mail_server *server, struct err *e)
+static int
+read_older(struct forwarder *f, struct mail_server *server, struct err *e)
 {
 	struct sql_value values[] = {
 	    sql_uint64(server->low), sql_int64(PAGE_LINKS)};
@@ -211,6 +263,17 @@ replica_read_older(
 	return send_links(&sending, e);
 }
 
+/* Older links: one page downwards. */
+int
+replica_read_older(
+    struct forwarder *f, struct mail_server *server, struct err *e)
+{
+	struct progress before;
+
+	progress_save(server, &before);
+	return progress_settle(server, &before, read_older(f, server, e));
+}
+
 /* --- gaps ---------------------------------------------------------------- */
 
 static void
@@ -234,9 +297,8 @@ forget_old_gaps(struct mail_server *server, uint64_t now_ms)
 	server->n_gaps = kept;
 }
 
-int
-replica_read_gaps(
-    struct forwarder *f, struct mail_server *server, struct err *e)
+static int
+read_gaps(struct forwarder *f, struct mail_server *server, struct err *e)
 {
 	struct sql_value values[SERVER_GAPS_MAX];
 	size_t padded = placeholders_padded(server->n_gaps);
@@ -269,6 +331,16 @@ replica_read_gaps(
 	return sending.count == 0 ? 0 : send_links(&sending, e);
 }
 
+int
+replica_read_gaps(
+    struct forwarder *f, struct mail_server *server, struct err *e)
+{
+	struct progress before;
+
+	progress_save(server, &before);
+	return progress_settle(server, &before, read_gaps(f, server, e));
+}
+
 /* --- retention ----------------------------------------------------------- */
 
 /* Whether the first link at or above id is older than retention. */
@@ -294,9 +366,8 @@ probe_age(struct forwarder *f, const struct mail_server *server, uint64_t id,
 }
 
 /* Ids grow with time: halving finds the oldest link to keep. */
-int
-replica_move_retention(
-    struct forwarder *f, struct mail_server *server, struct err *e)
+static int
+move_retention(struct forwarder *f, struct mail_server *server, struct err *e)
 {
 	uint64_t low = server->low, high = server->high;
 	struct sending sending = sending_of(f, server);
@@ -318,4 +389,14 @@ replica_move_retention(
 		return 0;
 	server->low = low;
 	return send_links(&sending, e);
+}
+
+int
+replica_move_retention(
+    struct forwarder *f, struct mail_server *server, struct err *e)
+{
+	struct progress before;
+
+	progress_save(server, &before);
+	return progress_settle(server, &before, move_retention(f, server, e));
 }

@@ -4,6 +4,7 @@
  * Runs in the forwarder. Read every few seconds, sent when they changed.
  */
 #include "forward/parts.h"
+#include "forward/replica.h"
 
 #include <inttypes.h>
 
@@ -156,6 +157,8 @@ replicate_servers(struct forwarder *f, struct err *e)
 
 	if (read_servers(f, e) != 0)
 		return -1;
+	/* Events go on also when the store cannot save the table. */
+	f->servers_known = true;
 	look = parts_of(f, IPC_KNOWN_SERVERS, &ipc_server_row_record, false);
 	if (put_servers(&look, e) != 0)
 		return -1;
@@ -165,7 +168,6 @@ replicate_servers(struct forwarder *f, struct err *e)
 	if (put_servers(&send, e) != 0)
 		return -1;
 	f->servers_sent = send.hash;
-	f->servers_known = true;
 	log_info(
 	    "replicate servers=%zu", mail_servers_count(&f->servers, false));
 	return 0;
@@ -265,6 +267,7 @@ forward_replicate(struct forwarder *f)
 		return TURN_IDLE;
 	if (replicate_main(f, &e) == 0)
 		return forward_replicate_links(f);
+	replica_note_lag(f, true);
 	forward_note_error(f, &f->log_links, &e);
 	f->replicate_try_ms = now + 2000;
 	return TURN_FAILED;

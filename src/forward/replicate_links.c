@@ -305,14 +305,17 @@ look_around(struct forwarder *f, struct err *e)
 	return 0;
 }
 
-static void
-note_caught_up(struct forwarder *f, bool more)
+void
+replica_note_lag(struct forwarder *f, bool more)
 {
 	uint64_t now = clock_mono_ms();
 
-	if (!more)
+	for (size_t i = 0; i < f->servers.n && !more; i++)
+		more = f->servers.list[i]->present &&
+		       f->servers.list[i]->unreadable;
+	if (!more || f->caught_up_ms == 0)
 		f->caught_up_ms = now;
-	f->state.lag_ms = f->caught_up_ms == 0 ? 0 : now - f->caught_up_ms;
+	f->state.lag_ms = now - f->caught_up_ms;
 }
 
 enum turn
@@ -333,12 +336,13 @@ forward_replicate_links(struct forwarder *f)
 	}
 	if (read_all_newer(f, &more, &e) != 0)
 		goto failed;
-	note_caught_up(f, more);
+	replica_note_lag(f, more);
 	if (read_some_older(f, &more, &e) != 0)
 		goto failed;
 	f->busy = more;
 	return more ? TURN_MORE : TURN_IDLE;
 failed:
+	replica_note_lag(f, true);
 	forward_note_error(f, &f->log_links, &e);
 	f->replicate_try_ms = now + 2000;
 	f->busy = false;

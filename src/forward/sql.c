@@ -284,10 +284,11 @@ sql_is_open(const struct sql *c)
 	return c->handle != NULL && !c->broken;
 }
 
-/* Fails with SQL_LOST when it is not open: the caller connects again. */
-static int
-need_open(struct sql *c, struct err *e)
+int
+sql_begin_call(struct sql *c, struct err *e)
 {
+	c->failure = SQL_OK;
+	c->number = 0;
 	if (sql_is_open(c))
 		return 0;
 	(void)err_set(e, "not connected to the database");
@@ -297,7 +298,7 @@ need_open(struct sql *c, struct err *e)
 int
 sql_ping(struct sql *c, struct err *e)
 {
-	if (need_open(c, e) != 0)
+	if (sql_begin_call(c, e) != 0)
 		return -1;
 	if (c->library->call.mysql_ping(c->handle) != 0)
 		return fail_now(c, "asking whether the database is there", e);
@@ -328,7 +329,7 @@ sql_query_text(struct sql *c, const char *text, struct err *e)
 	char what[64];
 	MYSQL_RES *rows;
 
-	if (need_open(c, e) != 0)
+	if (sql_begin_call(c, e) != 0)
 		return -1;
 	(void)snprintf(what, sizeof(what), "%.40s", text);
 	if (c->library->call.mysql_real_query(c->handle, text, strlen(text)) !=

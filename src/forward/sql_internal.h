@@ -7,6 +7,10 @@
 #include "forward/library.h"
 #include "forward/sql.h"
 
+/* Forgets how the call before went. -1 with SQL_LOST when c is not open: the
+ * caller connects again. */
+int sql_begin_call(struct sql *c, struct err *e);
+
 /* Notes a failure of the server or the library and words it: "what: text
  * (error 1146)". Always -1. */
 int sql_fail(struct sql *c, unsigned int number, const char *text,

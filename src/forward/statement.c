@@ -145,10 +145,8 @@ sql_prepare(
 	const struct sql_library *l = c->library;
 
 	*s = (struct sql_statement){.connection = c, .serial = c->serial};
-	if (!sql_is_open(c)) {
-		(void)err_set(e, "not connected to the database");
-		return sql_fail_here(c, SQL_LOST);
-	}
+	if (sql_begin_call(c, e) != 0)
+		return -1;
 	s->handle = l->call.mysql_stmt_init(c->handle);
 	if (s->handle == NULL) {
 		(void)err_set(e, "no memory for a statement");
@@ -196,8 +194,10 @@ sql_execute(struct sql_statement *s, const struct sql_value *values, size_t n,
 {
 	const struct sql_library *l = s->connection->library;
 
-	if (s->handle == NULL || !sql_is_open(s->connection)) {
-		(void)err_set(e, "not connected to the database");
+	if (sql_begin_call(s->connection, e) != 0)
+		return -1;
+	if (s->handle == NULL) {
+		(void)err_set(e, "the statement was not prepared");
 		return sql_fail_here(s->connection, SQL_LOST);
 	}
 	if (s->serial != s->connection->serial) {

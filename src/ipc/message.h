@@ -292,7 +292,11 @@ enum ipc_event_method { IPC_METHOD_GET = 1, IPC_METHOD_HEAD = 2 };
 enum ipc_event_flags {
 	IPC_EVENT_HAS_AGENT = 1 << 0,	/* the header was there, maybe empty */
 	IPC_EVENT_HAS_MESSAGE = 1 << 1, /* message_id is known */
+	/* Was set aside with its row in Postal's table: only its webhooks are
+	 * owed. The store alone says this, never a worker. */
+	IPC_EVENT_ROW_WRITTEN = 1 << 2,
 };
+#define IPC_EVENT_FLAGS 7
 
 /* One open or click. */
 struct ipc_event {

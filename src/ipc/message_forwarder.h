@@ -14,8 +14,9 @@
 /* the store to the forwarder: the answer to HELLO and to NEW_NODE. */
 struct ipc_welcome {
 	uint8_t node[IPC_NODE_SIZE];
-	uint64_t
-	    start_seq; /* the last event when this store opened its spool */
+	/* The last event when this store opened its spool. */
+	uint64_t start_seq;
+	/* The last one that a forwarder can have heard of. */
 	uint64_t last_seq;
 };
 
@@ -39,10 +40,16 @@ enum ipc_outcome {
 	IPC_OUTCOME_UNMATCHED, /* of an unknown or pruned message */
 	IPC_OUTCOME_ASIDE,     /* cannot be written; reason says why */
 };
+/* Whether RETRY may bring back what is set aside. */
+enum ipc_settle_retry {
+	IPC_RETRY_NEVER,
+	IPC_RETRY_ALL,
+	IPC_RETRY_HOOKS, /* their rows are written: see IPC_EVENT_ROW_WRITTEN */
+};
 #define IPC_REASON_MAX 255
 struct ipc_settle {
 	uint8_t outcome;
-	uint8_t retry; /* of IPC_OUTCOME_ASIDE: RETRY may bring them back */
+	uint8_t retry; /* enum ipc_settle_retry, of IPC_OUTCOME_ASIDE */
 	struct span reason;
 	struct ipc_list rows; /* struct ipc_settle_row */
 };

@@ -44,7 +44,7 @@ void
 drain_welcome(struct store *s)
 {
 	struct ipc_welcome body = {
-	    .start_seq = s->spool.start_seq, .last_seq = s->spool.now.last_seq};
+	    .start_seq = s->spool.start_seq, .last_seq = s->spool.handed_seq};
 
 	memcpy(body.node, s->spool.node, sizeof(body.node));
 	forwarder_answer(s, IPC_WELCOME, &body);
@@ -53,6 +53,7 @@ drain_welcome(struct store *s)
 struct due {
 	struct writer rows;
 	uint16_t count;
+	uint64_t last_seq;
 };
 
 static bool
@@ -64,6 +65,7 @@ put_due(void *owner, const struct spool_row *row)
 	if (ipc_put(&due->rows, &ipc_due_row_record, &out) != 0)
 		return false;
 	due->count++;
+	due->last_seq = row->seq;
 	return true;
 }
 
@@ -71,7 +73,7 @@ put_due(void *owner, const struct spool_row *row)
 static bool
 send_due(struct store *s, const struct ipc_due_get *get, bool may_be_empty)
 {
-	struct due due = {writer_of(s->page, ROWS_SIZE), 0};
+	struct due due = {writer_of(s->page, ROWS_SIZE), 0, 0};
 	struct ipc_due body;
 	enum database_result r;
 	struct err e = {0};
@@ -83,6 +85,8 @@ send_due(struct store *s, const struct ipc_due_get *get, bool may_be_empty)
 	}
 	if (due.count == 0 && !may_be_empty)
 		return false;
+	if (due.last_seq > s->spool.handed_seq)
+		s->spool.handed_seq = due.last_seq;
 	body.rows = (struct ipc_list){due.count, writer_span(&due.rows)};
 	forwarder_answer(s, IPC_DUE, &body);
 	return true;
@@ -138,8 +142,10 @@ settle_rows(struct store *s, const struct ipc_settle *settle, struct err *e)
 	    [IPC_OUTCOME_UNMATCHED] = SPOOL_UNMATCHED,
 	    [IPC_OUTCOME_ASIDE] = SPOOL_ASIDE,
 	};
-	struct spool_aside aside = {
-	    settle->reason, settle->retry != 0, clock_wall_us()};
+	struct spool_aside aside = {.reason = settle->reason,
+	    .retry = settle->retry != IPC_RETRY_NEVER,
+	    .row_written = settle->retry == IPC_RETRY_HOOKS,
+	    .at_us = clock_wall_us()};
 	struct cursor c = cursor_of(settle->rows.records);
 	struct ipc_settle_row row;
 	enum database_result r = spool_begin(&s->spool, e);

@@ -68,6 +68,7 @@ struct spool {
 	uint8_t node[IPC_NODE_SIZE];
 	uint8_t mode;		   /* enum ipc_mode */
 	uint64_t start_seq;	   /* last_seq when it was opened */
+	uint64_t handed_seq;	   /* the last event a forwarder may know */
 	struct spool_counts now;   /* with the open transaction */
 	struct spool_counts saved; /* as of the last commit */
 	struct spool_workers now_workers, saved_workers;
@@ -180,7 +181,8 @@ enum spool_outcome { SPOOL_WRITTEN = 1, SPOOL_UNMATCHED, SPOOL_ASIDE };
 /* Why events are set aside, for SPOOL_ASIDE. */
 struct spool_aside {
 	struct span reason;
-	bool retry; /* they may be written later; see spool_retry */
+	bool retry;	  /* they may be written later; see spool_retry */
+	bool row_written; /* then only their webhooks */
 	int64_t at_us;
 };
 

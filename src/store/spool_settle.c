@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+/* Bytes of the longest event. */
+#define EVENT_MAX (IPC_TOKEN_MAX + IPC_USER_AGENT_MAX + 64)
 /* Bits of the largest batch that a row can say. */
 #define BITS_BYTES ((UINT16_MAX + 7) / 8)
 
@@ -133,11 +135,25 @@ event_at(const struct settling *b, uint64_t index, struct ipc_event *event,
 	return c.bad ? -1 : 0;
 }
 
+/* The event once more, with the note that its row is written. */
+static struct span
+note_row_written(const struct ipc_event *event, uint8_t copy[EVENT_MAX])
+{
+	struct ipc_event noted = *event;
+	struct writer w = writer_of(copy, EVENT_MAX);
+
+	noted.flags |= IPC_EVENT_ROW_WRITTEN;
+	/* As long as it was, and that was a part of a batch. */
+	(void)ipc_put(&w, &ipc_event_record, &noted);
+	return writer_span(&w);
+}
+
 static enum database_result
 put_aside(struct spool *s, const struct settling *b, uint64_t index,
     const struct spool_aside *aside, struct err *e)
 {
 	sqlite3_stmt *stmt = s->statements[SPOOL_PUT_ASIDE];
+	uint8_t copy[EVENT_MAX];
 	struct ipc_event event;
 	struct span bytes;
 
@@ -145,6 +161,8 @@ put_aside(struct spool *s, const struct settling *b, uint64_t index,
 		(void)err_set(e, "settle events: a batch is damaged");
 		return DATABASE_DAMAGED;
 	}
+	if (aside->row_written)
+		bytes = note_row_written(&event, copy);
 	(void)sqlite3_bind_int64(stmt, 1, (int64_t)(b->first_seq + index));
 	(void)sqlite3_bind_int64(stmt, 2, event.server_id);
 	(void)sqlite3_bind_int64(stmt, 3, aside->at_us);

@@ -266,7 +266,7 @@ spool_load_state(struct spool *s, enum ipc_mode mode, struct err *e)
 	keep_totals(&s->now_workers, &told);
 	s->saved = s->now;
 	s->saved_workers = s->now_workers;
-	s->start_seq = s->now.last_seq;
+	s->start_seq = s->handed_seq = s->now.last_seq;
 	s->now.accepted += lost;
 	s->now.lost += lost;
 	s->now.late += late;

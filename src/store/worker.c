@@ -153,6 +153,8 @@ take_rows(struct worker *w, const struct ipc_list *rows)
 	w->batch.newest_us = INT64_MIN;
 	for (size_t i = 0; i < rows->count; i++) {
 		ipc_next(&c, &ipc_event_record, &event);
+		if ((event.flags & IPC_EVENT_ROW_WRITTEN) != 0)
+			return IPC_BREACH_FORM;
 		note_client(w->store, event.ip);
 		if (event.at_us > w->batch.newest_us)
 			w->batch.newest_us = event.at_us;

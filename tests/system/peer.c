@@ -97,13 +97,15 @@ add_link(struct scene *s, const char *token, const char *url)
 /* --- what a good worker does ------------------------------------------- */
 
 static void
-send_batch(const struct ipc_channel *c, uint64_t number, uint32_t server_id)
+send_event(const struct ipc_channel *c, uint64_t number, uint32_t server_id,
+    uint8_t flags)
 {
 	static uint8_t rows[256];
 	struct writer w = writer_of(rows, sizeof(rows));
 	struct ipc_event event = {.at_us = 1700000000000000,
 	    .kind = IPC_EVENT_OPEN,
 	    .method = IPC_METHOD_GET,
+	    .flags = flags,
 	    .server_id = server_id,
 	    .token = span_of("message")};
 	struct ipc_events body = {.number = number, .rows = {.count = 1}};
@@ -111,6 +113,12 @@ send_batch(const struct ipc_channel *c, uint64_t number, uint32_t server_id)
 	(void)ipc_put(&w, &ipc_event_record, &event);
 	body.rows.records = writer_span(&w);
 	send_message(c, IPC_EVENTS, &body, -1);
+}
+
+static void
+send_batch(const struct ipc_channel *c, uint64_t number, uint32_t server_id)
+{
+	send_event(c, number, server_id, 0);
 }
 
 static void
@@ -202,6 +210,13 @@ static void
 attack_server(struct scene *s)
 {
 	send_batch(&s->bad, 1, s->server_id + 4711);
+}
+
+/* What the store alone says: the forwarder would write no row. */
+static void
+attack_flag(struct scene *s)
+{
+	send_event(&s->bad, 1, s->server_id, IPC_EVENT_ROW_WRITTEN);
 }
 
 /* A path where a token belongs. */
@@ -358,6 +373,7 @@ static const struct {
     {"form", attack_form, IPC_BREACH_FORM, false},
     {"order", attack_order, IPC_BREACH_ORDER, false},
     {"server", attack_server, IPC_BREACH_FORM, false},
+    {"flag", attack_flag, IPC_BREACH_FORM, false},
     {"challenge", attack_challenge, IPC_BREACH_FORM, false},
     {"descriptor", attack_descriptor, IPC_BREACH_DESCRIPTORS, false},
     {"flood", attack_flood, IPC_BREACH_FLOOD, false},

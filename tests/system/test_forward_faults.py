@@ -22,6 +22,7 @@ from forward_help import (
     agents,
     ask,
     one_server,
+    second_server,
     wait_links,
     wait_warning,
 )
@@ -279,6 +280,121 @@ def test_revoked_webhook_requests(two):
     )
     assert agents(postal.loads(1)) == ["no webhook"]
     assert len(postal.webhook_requests()) == 1
+
+
+# What fails on two hosts when the rows are written and webhooks are owed.
+OWED = {
+    "webhook_requests": (
+        "main", "REVOKE INSERT ON postal.webhook_requests FROM 'tracker'@'%'"),
+    "links": (
+        "message",
+        "REVOKE SELECT ON `postal-server-1`.links FROM 'tracker'@'%'"),
+}
+
+
+@pytest.mark.parametrize("table", OWED)
+def test_webhooks_that_are_owed(make_mariadb, make_stack, table):
+    """The rows are in one host, the webhooks cannot get into the other: no
+    retry writes the rows once more, and the other servers go on."""
+    stack = make_stack(make_mariadb(), make_mariadb(), settings=QUICK)
+    postal = stack.postal
+    one_server(postal)
+    second_server(postal)
+    stack.start()
+    wait_links(stack, 2)
+    host, statement = OWED[table]
+    getattr(postal, host).execute(statement)
+    ask(stack, CLICK, "owed", 307)
+    stack.wait_status(lambda s: s["set_aside"] == 1, "the click set aside")
+    others_go_on(stack, "has no endpoint")
+    for _ in range(3):
+        before = len(stack.forwarder.log())
+        stack.forwarder.reload()
+        # The ledger moves with each try.
+        wait_for(lambda: "reload" in stack.forwarder.log()[before:], "a try")
+        stack.wait_status(lambda s: s["pending"] == 0 and s["set_aside"] == 1,
+                          "it to be set aside again")
+    assert agents(postal.clicks(1)) == ["owed"]
+    postal.grant_main()
+    postal.grant_message(1)
+    stack.forwarder.reload()
+    stack.wait_status(lambda s: s["pending"] == 0 and s["set_aside"] == 0,
+                      "the webhook")
+    assert agents(postal.clicks(1)) == ["owed"]
+    assert len(postal.webhook_requests()) == 1
+    assert stack.tracker.status()["unmatched"] == 0
+
+
+def test_one_database_that_cuts_connections(two):
+    """Each write into it costs the connection: the others do not wait."""
+    postal = two.postal
+    postal.main.execute(
+        "CREATE TRIGGER `postal-server-1`.cut BEFORE INSERT ON"
+        " `postal-server-1`.loads FOR EACH ROW KILL CONNECTION_ID()"
+    )
+    ask(two, OPEN, "cut", 200)
+    two.wait_status(lambda s: s["set_aside"] == 1, "the open set aside")
+    others_go_on(two, "not cut")
+    assert agents(postal.loads(1)) == []
+    postal.main.execute("DROP TRIGGER `postal-server-1`.cut")
+    two.forwarder.reload()
+    two.wait_status(lambda s: s["pending"] == 0 and s["set_aside"] == 0,
+                    "the open")
+    assert agents(postal.loads(1)) == ["cut"]
+
+
+def test_links_that_cannot_be_read_are_told(stack):
+    """`status` says that a database fails, and since when nothing was read."""
+    wait_links(stack, 1)
+    stack.postal.revoke_message(1, "links")
+    stack.wait_status(
+        lambda s: s["forwarder"]["broken"] == 1
+        and s["forwarder"]["lag_ms"] > 0, "a lag")
+    stack.postal.grant_message(1)
+    stack.forwarder.reload()
+    stack.wait_status(
+        lambda s: s["forwarder"]["broken"] == 0
+        and s["forwarder"]["lag_ms"] == 0, "no lag")
+
+
+# --- a disk or a file of ours -----------------------------------------------
+
+
+def test_full_disk_under_the_replica(make_stack, work):
+    """Links that the store could not keep are read again when it can."""
+    with small_disk(work / "disk", "24m") as disk:
+        stack = make_stack(settings={
+            **QUICK, "spool": {"directory": str(disk / "s")}})
+        try:
+            one_server(stack.postal)
+            stack.start()
+            wait_links(stack, 1)
+            filler = fill(disk)
+            for i in range(1500):
+                stack.postal.add_link(
+                    1, f"L{i:07}", f"https://example.com/{i}/" + "u" * 1500, 1)
+            wait_warning(stack, "full")
+            for i in range(1500, 1600):
+                stack.postal.add_link(
+                    1, f"L{i:07}", f"https://example.com/{i}", 1)
+            filler.unlink()
+            wait_links(stack, 1601)
+        finally:
+            stack.forwarder.stop()
+            stack.tracker.stop()
+
+
+def test_a_replica_that_cannot_be_written(stack):
+    """Events wait for Postal's servers to be read, not for their being kept."""
+    stack.forwarder.stop()
+    ask(stack, OPEN, "waits", 200)
+    stack.tracker.stop()
+    (stack.tracker.spool / "replica.db").chmod(0o400)
+    second_server(stack.postal)
+    stack.tracker.start()
+    stack.forwarder.start()
+    stack.wait_drained()
+    assert agents(stack.postal.loads(1)) == ["waits"]
 
 
 def test_locked_rows(two):

@@ -459,8 +459,12 @@ def test_ledger(make_stack):
             assert text.replace("-", "").lower() == node.replace("-", "")
 
 
-def test_spool_from_a_backup(make_stack):
-    """A ledger that is ahead of the spool: it takes a new node, and writes."""
+@pytest.mark.parametrize("early", [0, 8])
+def test_spool_from_a_backup(make_stack, early):
+    """A ledger that is ahead of the spool: it takes a new node, and writes.
+
+    early: events that come before the forwarder, beyond where the ledger is.
+    """
     stack = make_stack()
     fill(stack.postal)
     stack.start()
@@ -490,10 +494,12 @@ def test_spool_from_a_backup(make_stack):
         os.chmod(path, stat.st_mode)
         os.chown(path, stat.st_uid, stat.st_gid)
     stack.tracker.start()
+    for _ in range(early):
+        assert stack.tracker.get("/img/srv001/Message000000001").status == 200
     stack.forwarder.start()
     stack.wait_servers()
     for _ in range(3):
         stack.tracker.get("/img/srv001/Message000000001")
     stack.wait_drained()
     assert stack.tracker.status()["node"] != node
-    assert len(stack.postal.loads(1)) == 1 + 5 + 3
+    assert len(stack.postal.loads(1)) == 1 + 5 + early + 3

@@ -107,6 +107,7 @@ def play(work, attack):
         ("form", "a message with a field out of range"),
         ("order", "a message out of order"),
         ("server", "a message with a field out of range"),
+        ("flag", "a message with a field out of range"),
         ("challenge", "a message with a field out of range"),
         ("descriptor", "the wrong number of descriptors"),
         ("flood", "more than it may have under way"),
