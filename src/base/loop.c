@@ -71,15 +71,19 @@ loop_wake_at(struct loop *l, uint64_t when_ms)
 static int
 timeout_ms(const struct loop *l)
 {
+	uint64_t now_ms;
+
 	if (l->poll_once)
 		return 0;
 	if (l->due_ms == 0)
 		return -1;
-	if (l->due_ms <= l->now_ms)
+	/* The round has taken a while. */
+	now_ms = clock_mono_ms();
+	if (l->due_ms <= now_ms)
 		return 0;
-	if (l->due_ms - l->now_ms > 60000)
+	if (l->due_ms - now_ms > 60000)
 		return 60000;
-	return (int)(l->due_ms - l->now_ms);
+	return (int)(l->due_ms - now_ms);
 }
 
 int

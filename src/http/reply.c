@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/array.h"
+#include "http/target.h"
 
 /* One transparent pixel: 8-bit grey with alpha, signature, IHDR, IDAT, IEND. */
 static const uint8_t picture[] = {
@@ -277,21 +277,6 @@ http_date_format(int64_t seconds, char date[HTTP_DATE_SIZE])
 /* --- Location ---------------------------------------------------------- */
 
 static bool
-has_web_scheme(struct span url)
-{
-	static const char *const schemes[] = {"http://", "https://"};
-
-	for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++) {
-		struct span scheme = span_of(schemes[i]);
-
-		if (url.len >= scheme.len &&
-		    span_equal_nocase((struct span){url.p, scheme.len}, scheme))
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_encoded(uint8_t c)
 {
 	return c <= 0x20 || c >= 0x7f || strchr("\"<>\\^`{|}", c) != NULL;
@@ -302,7 +287,7 @@ http_location_encode(struct span url, struct writer *out)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
-	if (!has_web_scheme(url))
+	if (http_scheme_len(url) == 0)
 		return HTTP_LOCATION_SCHEME;
 	for (size_t i = 0; i < url.len; i++) {
 		uint8_t c = url.p[i];

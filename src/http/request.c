@@ -12,6 +12,10 @@
 
 #include "base/array.h"
 #include "base/number.h"
+#include "http/target.h"
+
+/* The longest request line that is looked at: a target, and what is around it. */
+#define REQUEST_LINE_MAX (HTTP_TARGET_MAX + 64)
 
 /* --- characters -------------------------------------------------------- */
 
@@ -109,6 +113,7 @@ parse_method(struct http_request *r, struct span name)
 {
 	if (name.len == 0)
 		return 400;
+	/* As Puma does, Postal's server. */
 	for (size_t i = 0; i < name.len; i++)
 		if (name.p[i] >= 'a' && name.p[i] <= 'z')
 			return 400;
@@ -121,15 +126,14 @@ parse_method(struct http_request *r, struct span name)
 	return 501;
 }
 
+/* A scheme, and something that may be an authority behind it. */
 static bool
-has_scheme(struct span target, const char *scheme)
+is_absolute(struct span target)
 {
-	size_t len = strlen(scheme);
+	size_t len = http_scheme_len(target);
 
-	/* Something has to follow: the authority. */
-	return target.len > len && target.p[len] != '/' &&
-	       target.p[len] != '?' &&
-	       span_equal_nocase((struct span){target.p, len}, span_of(scheme));
+	return len > 0 && target.len > len && target.p[len] != '/' &&
+	       target.p[len] != '?';
 }
 
 /* Origin form, absolute form, or what belongs to another method (405). */
@@ -138,8 +142,8 @@ is_target(struct span target, enum http_method method)
 {
 	if (target.len == 0 || !all_in(target, IN_TARGET))
 		return false;
-	return target.p[0] == '/' || has_scheme(target, "http://") ||
-	       has_scheme(target, "https://") || method == HTTP_METHOD_OTHER;
+	return target.p[0] == '/' || is_absolute(target) ||
+	       method == HTTP_METHOD_OTHER;
 }
 
 static bool
@@ -278,7 +282,6 @@ take_forwarded(struct http_request *r, struct span value)
 		memmove(r->forwarded, r->forwarded + 1,
 		    (HTTP_FORWARDED_MAX - 1) * sizeof(r->forwarded[0]));
 		r->n_forwarded--;
-		r->forwarded_cut = true;
 	}
 	r->forwarded[r->n_forwarded++] = value;
 	return 0;
@@ -371,6 +374,14 @@ collect(struct http_request *r, struct span bytes)
 	}
 }
 
+/* Of the request line's first byte, if it is there. */
+static bool
+is_method_begun(const struct http_request *r, struct span bytes)
+{
+	return bytes.len == r->line_start ||
+	       (classes[bytes.p[r->line_start]] & IN_TOKEN) != 0;
+}
+
 /* Past the bytes searched so far: the head's length when it is complete. */
 static bool
 find_end(struct http_request *r, struct span bytes)
@@ -382,12 +393,18 @@ find_end(struct http_request *r, struct span bytes)
 					   bytes.len - r->scanned)) != NULL) {
 		size_t after = (size_t)(end - bytes.p) + 1;
 		size_t line_len = after - r->lines_end;
+		bool first = r->lines_end == r->line_start;
 
 		r->scanned = r->lines_end = after;
 		if (line_len == 2 && bytes.p[after - 2] == '\r' &&
 		    after > r->line_start + 2) {
 			r->head_len = after;
 			return true;
+		}
+		/* As when a part of it was all that had come. */
+		if (first && line_len > REQUEST_LINE_MAX) {
+			r->status = is_method_begun(r, bytes) ? 414 : 400;
+			return false;
 		}
 		/* A bare LF, or an empty line that is none. */
 		if (line_len < 2 || bytes.p[after - 2] != '\r') {
@@ -412,13 +429,12 @@ static int
 judge_part(const struct http_request *r, struct span bytes, size_t max_head)
 {
 	bool in_line = r->lines_end <= r->line_start;
-	size_t len = bytes.len - r->line_start;
 
 	if (r->line_start == 0 && bytes.p[0] == '\r')
 		return bytes.len > 1 && bytes.p[1] != '\n' ? 400 : 0;
-	if (len > 0 && (classes[bytes.p[r->line_start]] & IN_TOKEN) == 0)
+	if (!is_method_begun(r, bytes))
 		return 400;
-	if (in_line && len > HTTP_TARGET_MAX + 64)
+	if (in_line && bytes.len - r->line_start >= REQUEST_LINE_MAX)
 		return 414;
 	if (bytes.len >= max_head)
 		return in_line ? 414 : 431;
@@ -428,13 +444,10 @@ judge_part(const struct http_request *r, struct span bytes, size_t max_head)
 enum http_parse
 http_request_parse(struct http_request *r, struct span bytes, size_t max_head)
 {
-	bool complete = bytes.len > 0 && find_end(r, bytes);
-
-	if (complete && r->head_len > max_head) {
-		r->status = 431;
-		return HTTP_PARSE_WRONG;
-	}
-	if (complete) {
+	/* What is behind the limit says nothing, however much came at once. */
+	if (bytes.len > max_head)
+		bytes.len = max_head;
+	if (bytes.len > 0 && find_end(r, bytes)) {
 		r->status = collect(r, bytes);
 		return r->status == 0 ? HTTP_PARSE_DONE : HTTP_PARSE_WRONG;
 	}

@@ -50,8 +50,7 @@ struct http_request {
 	struct span user_agent, referer;
 	bool has_user_agent, has_referer;
 	size_t n_forwarded;
-	bool forwarded_cut; /* there were more than HTTP_FORWARDED_MAX */
-	size_t head_len;    /* bytes up to and with the empty line */
+	size_t head_len; /* bytes up to and with the empty line */
 
 	/* After HTTP_PARSE_WRONG: 400, 405, 414, 431, 501 or 505. */
 	int status;
@@ -77,6 +76,7 @@ void http_request_init(struct http_request *r);
 /*
  * bytes: everything since the start of the request; max_head: its limit in
  * bytes (431, or 414 when the request line alone passes it or HTTP_TARGET_MAX).
+ * However the bytes are cut, what is said in the end is the same.
  * The bytes behind head_len belong to the next request.
  */
 enum http_parse http_request_parse(

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/array.h"
+
 /* The characters of a token. */
 static bool
 is_word(uint8_t c)
@@ -37,27 +39,33 @@ take_word(struct span *s, struct span *word)
 	return true;
 }
 
+size_t
+http_scheme_len(struct span url)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++) {
+		struct span scheme = span_of(schemes[i]);
+
+		if (url.len >= scheme.len &&
+		    span_equal_nocase((struct span){url.p, scheme.len}, scheme))
+			return scheme.len;
+	}
+	return 0;
+}
+
 struct span
 http_target_path(struct span target, struct span *query)
 {
-	static const char *const schemes[] = {"http://", "https://"};
+	size_t authority = http_scheme_len(target);
 	const uint8_t *end;
 
-	for (size_t i = 0; i < 2; i++) {
-		size_t len = strlen(schemes[i]);
-
-		if (target.len < len ||
-		    !span_equal_nocase(
-			(struct span){target.p, len}, span_of(schemes[i])))
-			continue;
-		target.p += len;
-		target.len -= len;
-		while (target.len > 0 && target.p[0] != '/' &&
-		       target.p[0] != '?') {
-			target.p++;
-			target.len--;
-		}
-		break;
+	target.p += authority;
+	target.len -= authority;
+	while (authority > 0 && target.len > 0 && target.p[0] != '/' &&
+	       target.p[0] != '?') {
+		target.p++;
+		target.len--;
 	}
 	if (query != NULL)
 		*query = (struct span){NULL, 0};

@@ -31,6 +31,10 @@ struct http_target {
 /* The longest token of an ACME challenge that is looked for. */
 #define HTTP_CHALLENGE_TOKEN_MAX 128
 
+/* The length of "http://" or "https://" at the front, without case; 0: it is
+ * neither. */
+size_t http_scheme_len(struct span url);
+
 /* The raw path: without scheme and authority, and without the query, which is
  * what stands behind the first "?"; *query (may be NULL): it, or empty. */
 struct span http_target_path(struct span target, struct span *query);

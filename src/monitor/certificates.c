@@ -7,7 +7,6 @@
  */
 #include "monitor/certificates.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +21,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "ipc/message.h"
+#include "monitor/names.h"
 
 static const struct {
 	const char *name;
@@ -30,6 +30,26 @@ static const struct {
     [CERTIFICATE_CHAIN] = {"fullchain.pem", IPC_CHAIN_FILE_MAX},
     [CERTIFICATE_KEY] = {"privkey.pem", IPC_KEY_FILE_MAX},
 };
+
+/* So many looks lie between two tries of what there was no room for. */
+#define PAUSE_LOOKS 5
+
+/* Of this process or machine, and over by and by; no fault of a file. */
+static bool
+is_shortage(int code)
+{
+	return code == EMFILE || code == ENFILE || code == ENOMEM;
+}
+
+static bool
+postpone(struct certificate *entry)
+{
+	bool first = !entry->postponed;
+
+	entry->pause = PAUSE_LOOKS;
+	entry->postponed = true;
+	return first;
+}
 
 /* --- copies ------------------------------------------------------------ */
 
@@ -88,8 +108,7 @@ copy_file(int dir, int which, int *copy, struct err *e)
 }
 
 static void
-report(const struct certificate *c, int dir,
-    const struct certificates_found *found)
+report(struct certificate *c, int dir, const struct certificates_found *found)
 {
 	int copies[CERTIFICATE_FILES] = {-1, -1};
 	struct err e = {0};
@@ -98,7 +117,8 @@ report(const struct certificate *c, int dir,
 		if (copy_file(dir, i, &copies[i], &e) == 0)
 			continue;
 		fd_close(&copies[CERTIFICATE_CHAIN]);
-		found->unreadable(found->owner, c->name, &e);
+		if (!is_shortage(e.code) || postpone(c))
+			found->unreadable(found->owner, c->name, &e);
 		return;
 	}
 	found->changed(found->owner, c->name, copies[CERTIFICATE_CHAIN],
@@ -110,8 +130,9 @@ report(const struct certificate *c, int dir,
 /* What somebody links to that is not his: its refusal is told, once. */
 static const struct file_mark forbidden = {.there = true};
 
-static struct file_mark
-mark_of(int dir, const char *name)
+/* False: for want of something it cannot be seen. */
+static bool
+mark_file(int dir, const char *name, struct file_mark *mark)
 {
 	struct err e = {0};
 	struct stat st;
@@ -119,14 +140,25 @@ mark_of(int dir, const char *name)
 	bool there = fd >= 0 && fstat(fd, &st) == 0;
 
 	fd_close(&fd);
-	if (!there)
-		return e.code == EPERM ? forbidden
-				       : (struct file_mark){.there = false};
-	return (struct file_mark){.there = true,
-	    .device = st.st_dev,
-	    .inode = st.st_ino,
-	    .size = st.st_size,
-	    .changed = st.st_ctim};
+	*mark = (struct file_mark){.there = false};
+	if (there)
+		*mark = (struct file_mark){.there = true,
+		    .device = st.st_dev,
+		    .inode = st.st_ino,
+		    .size = st.st_size,
+		    .changed = st.st_ctim};
+	else if (e.code == EPERM)
+		*mark = forbidden;
+	return !is_shortage(e.code);
+}
+
+static bool
+mark_files(int dir, struct file_mark marks[CERTIFICATE_FILES])
+{
+	for (int i = 0; i < CERTIFICATE_FILES; i++)
+		if (!mark_file(dir, files[i].name, &marks[i]))
+			return false;
+	return true;
 }
 
 static bool
@@ -146,29 +178,10 @@ same_marks(const struct file_mark *a, const struct file_mark *b)
 	       same_mark(&a[CERTIFICATE_KEY], &b[CERTIFICATE_KEY]);
 }
 
-/* The place of a name, or where it would be. */
 static size_t
 place_of(const struct certificates *c, const char *name, bool *there)
 {
-	size_t low = 0, high = c->n;
-
-	*there = false;
-	while (low < high && !*there) {
-		size_t middle = low + (high - low) / 2;
-		const char *here = c->list[middle].name;
-		int order;
-
-		assert(here != NULL);
-		order = strcmp(here, name);
-
-		if (order == 0)
-			*there = true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return high;
+	return names_place(c->list, c->n, sizeof(c->list[0]), name, there);
 }
 
 /* NULL: too many, or no memory; tried again at the next look. */
@@ -197,33 +210,64 @@ entry_of(struct certificates *c, const char *name,
 	return &c->list[i];
 }
 
+/* dir -1: nobody may look into it; why is in e. */
+static void
+try_pair(struct certificate *entry, int dir, const struct err *e,
+    const struct certificates_found *found)
+{
+	entry->pause = 0;
+	if (dir < 0)
+		found->unreadable(found->owner, entry->name, e);
+	else
+		report(entry, dir, found);
+	if (entry->pause == 0)
+		entry->postponed = false;
+}
+
+static void
+compare(struct certificate *entry, const struct file_mark *now, int dir,
+    bool at_once, const struct err *e, const struct certificates_found *found)
+{
+	bool settled = at_once || same_marks(entry->seen, now), again;
+
+	memcpy(entry->seen, now, sizeof(entry->seen));
+	if (!settled)
+		return;
+	again = entry->pause > 0 && (at_once || --entry->pause == 0);
+	if (!again && same_marks(entry->tried, now))
+		return;
+	memcpy(entry->tried, now, sizeof(entry->tried));
+	try_pair(entry, dir, e, found);
+}
+
+/* What cannot be seen is as it was. */
+static void
+keep_present(struct certificates *c, const char *name)
+{
+	bool there;
+	size_t i = place_of(c, name, &there);
+
+	if (there)
+		c->list[i].present = true;
+}
+
 static void
 look_at(struct certificates *c, int parent, const char *name, bool at_once,
     const struct certificates_found *found)
 {
 	struct err e = {0};
 	int dir = path_open(parent, name, O_DIRECTORY, &e);
-	struct file_mark now[CERTIFICATE_FILES];
+	struct file_mark now[CERTIFICATE_FILES] = {forbidden, forbidden};
 	struct certificate *entry = NULL;
 
-	if (dir < 0 && e.code != EPERM)
-		return;
-	for (int i = 0; i < CERTIFICATE_FILES; i++)
-		now[i] = dir < 0 ? forbidden : mark_of(dir, files[i].name);
-	if (now[CERTIFICATE_CHAIN].there || now[CERTIFICATE_KEY].there)
+	if (is_shortage(e.code) || (dir >= 0 && !mark_files(dir, now)))
+		keep_present(c, name);
+	else if ((dir >= 0 || e.code == EPERM) &&
+		 (now[CERTIFICATE_CHAIN].there || now[CERTIFICATE_KEY].there))
 		entry = entry_of(c, name, found);
 	if (entry != NULL) {
-		bool settled = at_once || same_marks(entry->seen, now);
-
 		entry->present = true;
-		memcpy(entry->seen, now, sizeof(now));
-		if (settled && !same_marks(entry->tried, now)) {
-			memcpy(entry->tried, now, sizeof(now));
-			if (dir < 0)
-				found->unreadable(found->owner, name, &e);
-			else
-				report(entry, dir, found);
-		}
+		compare(entry, now, dir, at_once, &e, found);
 	}
 	fd_close(&dir);
 }
@@ -312,6 +356,15 @@ certificates_look(struct certificates *c, const char *directory, bool at_once,
 	(void)closedir(dir);
 	forget_absent(c, at_once, found);
 	return 0;
+}
+
+bool
+certificates_postpone(struct certificates *c, const char *name)
+{
+	bool there;
+	size_t i = place_of(c, name, &there);
+
+	return there && postpone(&c->list[i]);
 }
 
 void

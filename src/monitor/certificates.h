@@ -35,11 +35,13 @@ struct file_mark {
 enum { CERTIFICATE_CHAIN, CERTIFICATE_KEY, CERTIFICATE_FILES };
 
 struct certificate {
-	char *name;
+	char *name;				   /* first: see names.h */
 	struct file_mark seen[CERTIFICATE_FILES];  /* at the last look */
 	struct file_mark tried[CERTIFICATE_FILES]; /* when they were copied */
 	bool present;				   /* in this look */
 	bool missed;				   /* in the look before */
+	unsigned int pause; /* looks until it is tried again; 0: it is not */
+	bool postponed;	    /* and that was told */
 };
 
 /* Zero-initialized by the owner. */
@@ -75,6 +77,13 @@ DIR *certificates_open_directory(const char *directory, struct err *e);
  */
 int certificates_look(struct certificates *c, const char *directory,
     bool at_once, const struct certificates_found *found, struct err *e);
+
+/*
+ * A pair that was just reported could not be taken, for want of what may be
+ * there a moment later: it is reported again, some looks later or when it
+ * changed. Whether this is the first time in a row.
+ */
+bool certificates_postpone(struct certificates *c, const char *name);
 
 /* Forgets all, without a report. */
 void certificates_clear(struct certificates *c);

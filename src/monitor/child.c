@@ -372,8 +372,8 @@ child_ended(struct monitor *m, pid_t pid, int status)
 	return false;
 }
 
-static uint64_t
-earlier(uint64_t a, uint64_t b)
+uint64_t
+due_earlier(uint64_t a, uint64_t b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
@@ -397,8 +397,8 @@ children_due(struct monitor *m)
 			child_kill(c);
 		}
 		if (c->state == CHILD_WAITING)
-			next = earlier(next, c->restart_at_ms);
-		next = earlier(next, c->kill_at_ms);
+			next = due_earlier(next, c->restart_at_ms);
+		next = due_earlier(next, c->kill_at_ms);
 	}
 	return next;
 }

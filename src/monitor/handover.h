@@ -29,7 +29,7 @@
 
 /* A row that the forwarder named. */
 struct handover_row {
-	char *name; /* as the pair's, see pairs.h */
+	char *name; /* as the pair's, see pairs.h; first: see names.h */
 	uint8_t mark[IPC_ROW_MARK_SIZE];
 	bool known; /* content of this mark came, whatever became of it */
 	bool named; /* in the parts that came so far */

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "monitor/internal.h"
+#include "monitor/names.h"
 
 #define PLACES ((size_t)IPC_ROWS_MAX * 2)
 /* All rows at once, as after a start; then a renewal a second. Each change
@@ -36,35 +37,13 @@ static const int all_seals =
 
 /* The place of a row, or where it would be. */
 static size_t
-place_of(const struct handover *h, const char *name, bool *there)
-{
-	size_t low = 0, high = h->n_rows;
-
-	*there = false;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(h->rows[middle].name, name);
-
-		if (order == 0) {
-			*there = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static size_t
 find_row(const struct handover *h, struct span name, bool *there)
 {
 	char text[sizeof(PAIRS_OF_ROWS) + IPC_ROW_NAME_MAX];
 
 	(void)snprintf(text, sizeof(text), PAIRS_OF_ROWS "%.*s", (int)name.len,
 	    (const char *)name.p);
-	return place_of(h, text, there);
+	return names_place(h->rows, h->n_rows, sizeof(h->rows[0]), text, there);
 }
 
 /* NULL: no memory, or too many. */
@@ -266,8 +245,9 @@ handover_allow(struct handover *h)
 		h->pairs_most = PAIRS_MOST;
 }
 
-static bool
-may_change(struct monitor *m)
+/* Why nothing may change now; NULL: it may. */
+static const char *
+reason_to_wait(struct monitor *m)
 {
 	struct handover *h = &m->handover;
 	uint64_t more = (m->loop.now_ms - h->allowed_at_ms) / CHANGE_EVERY_MS;
@@ -278,14 +258,16 @@ may_change(struct monitor *m)
 				 : h->allowed + (uint32_t)more;
 		h->allowed_at_ms += more * CHANGE_EVERY_MS;
 	}
-	if (h->allowed == 0 || pairs_count_of_rows(&m->pairs) >= h->pairs_most)
-		return false;
-	h->allowed--;
-	return true;
+	if (h->allowed == 0)
+		return "too many changes at a time";
+	if (pairs_count_of_rows(&m->pairs) >= h->pairs_most)
+		return "too many pairs for the descriptors that this process "
+		       "may open (LimitNOFILE=)";
+	return NULL;
 }
 
-/* Takes both descriptors. */
-static void
+/* False: there is no room now. Takes both descriptors. */
+static bool
 offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 {
 	const char *why = NULL;
@@ -299,14 +281,16 @@ offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 		pairs_say_refused(m, name, why, NULL);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
-		return;
+		return true;
 	}
-	pairs_offer(m, name, chain_fd, key_fd);
+	if (!pairs_offer(m, name, chain_fd, key_fd))
+		return false;
 	pairs_feed(m);
+	return true;
 }
 
 static void
-say_later(struct monitor *m)
+say_later(struct monitor *m, const char *why)
 {
 	struct handover *h = &m->handover;
 	char text[PAIRS_SHOWN];
@@ -314,19 +298,40 @@ say_later(struct monitor *m)
 
 	if (log_limit_pass(&h->log_later, m->loop.now_ms, &held_back))
 		log_warn("certificate name=%s is taken later: %s more=%" PRIu64,
-		    pairs_shown(h->rows[h->half_row].name, text),
-		    h->allowed == 0 ? "too many changes at a time"
-				    : "too many pairs for the descriptors that "
-				      "this process may open (LimitNOFILE=)",
+		    pairs_shown(h->rows[h->half_row].name, text), why,
 		    held_back);
+}
+
+/* The row whose chain and key are here. Takes both descriptors. NULL, or why
+ * it is not taken now. */
+static const char *
+take_row(struct monitor *m, int chain_fd, int key_fd)
+{
+	struct handover *h = &m->handover;
+	struct handover_row *row = &h->rows[h->half_row];
+	const char *why = reason_to_wait(m);
+
+	if (why != NULL) {
+		fd_close(&chain_fd);
+		fd_close(&key_fd);
+		return why;
+	}
+	if (!offer(m, row->name, chain_fd, key_fd))
+		return PAIRS_NO_ROOM;
+	h->allowed--;
+	h->changed = true;
+	row->known = true;
+	memcpy(row->mark, h->half_mark, sizeof(row->mark));
+	return NULL;
 }
 
 unsigned int
 handover_on_key(struct monitor *m, const union ipc_body *body, int fd)
 {
 	struct handover *h = &m->handover;
-	struct ipc_row_taken taken = {IPC_ROW_LATER};
+	struct ipc_row_taken taken = {IPC_ROW_OFFERED};
 	unsigned int breach = 0;
+	const char *why;
 
 	(void)body;
 	if (size_of_sealed(fd) < 0)
@@ -337,19 +342,11 @@ handover_on_key(struct monitor *m, const union ipc_body *body, int fd)
 		fd_close(&fd);
 		return breach;
 	}
-	if (may_change(m)) {
-		struct handover_row *row = &h->rows[h->half_row];
-
-		row->known = true;
-		memcpy(row->mark, h->half_mark, sizeof(row->mark));
-		h->changed = true;
-		taken.status = IPC_ROW_OFFERED;
-		offer(m, row->name, h->half_fd, fd);
-		h->half_fd = -1;
-	} else {
-		say_later(m);
-		fd_close(&h->half_fd);
-		fd_close(&fd);
+	why = take_row(m, h->half_fd, fd);
+	h->half_fd = -1;
+	if (why != NULL) {
+		taken.status = IPC_ROW_LATER;
+		say_later(m, why);
 	}
 	handover_answer(m, IPC_ROW_TAKEN, &taken);
 	return 0;

@@ -17,6 +17,9 @@
 
 #define CHILDREN_MAX 256
 
+/* To the service manager. */
+#define MONITOR_READY "READY=1\nSTATUS=serving"
+
 /* What each reload starts anew; the old ones stop when the new ones serve. */
 #define RENEWED_ROLES (IPC_WEB | IPC_ADMIN)
 
@@ -117,6 +120,8 @@ bool child_ended(struct monitor *m, pid_t pid, int status);
 /* Restarts and kills what is due. Returns when something is due next; 0:
  * nothing. */
 uint64_t children_due(struct monitor *m);
+/* The earlier of two such times, 0 being never. */
+uint64_t due_earlier(uint64_t a, uint64_t b);
 /* How many slots of these roles (0: any) are in one of these states. */
 size_t children_count(const struct monitor *m, unsigned int roles,
     enum child_state least, enum child_state most);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,16 @@ is_dual(int fd, const struct endpoint *at)
 	       only == 0;
 }
 
+/* What is accepted has it too. Replies go out whole, and the last message of
+ * a handshake just before one: nothing is to wait for an acknowledgement. */
+static int
+set_no_delay(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 static int
 inherit_one(int fd, struct listener *out, struct err *e)
 {
@@ -112,7 +123,8 @@ inherit_one(int fd, struct listener *out, struct err *e)
 	out->fd = fd;
 	out->inherited = true;
 	out->dual = is_dual(fd, &out->at);
-	if (fd_set_cloexec(fd, 1) != 0 || fd_set_nonblock(fd) != 0)
+	if (fd_set_cloexec(fd, 1) != 0 || fd_set_nonblock(fd) != 0 ||
+	    set_no_delay(fd) != 0)
 		return err_errno(e, "descriptor %d of LISTEN_FDS", fd);
 	return 0;
 }
@@ -166,7 +178,8 @@ listener_socket(const struct endpoint *at, bool share, int *result)
 
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+	if (set_no_delay(fd) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
 			  sizeof(on)) != 0) ||
 	    (sa.ss_family == AF_INET6 &&

@@ -95,8 +95,9 @@ begin_ending(struct monitor *m, int signal_number)
 		return;
 	}
 	log_notice("stop signal=%d", signal_number);
-	notify_send(&m->notify, "STOPPING=1\nSTATUS=finishing requests");
+	notify_stopping(&m->notify, "STOPPING=1\nSTATUS=finishing requests");
 	m->phase = PHASE_ENDING;
+	m->reloading = false;
 	m->end_by_ms = clock_mono_ms() + END_WITHIN_MS;
 	unnamed_unwatch(m);
 	listeners_clear(&m->listeners);
@@ -135,7 +136,8 @@ say_serving(const struct monitor *m)
 static void
 settle(struct monitor *m)
 {
-	if (children_count(m, m->reloading ? RENEWED_ROLES : 0, CHILD_WAITING,
+	if (m->phase >= PHASE_ENDING ||
+	    children_count(m, m->reloading ? RENEWED_ROLES : 0, CHILD_WAITING,
 		CHILD_STARTING) > 0)
 		return;
 	if (m->phase == PHASE_STARTING) {
@@ -143,7 +145,7 @@ settle(struct monitor *m)
 		if (m->reload_wanted)
 			loop_wake_at(&m->loop, m->loop.now_ms);
 		say_serving(m);
-		notify_send(&m->notify, "READY=1\nSTATUS=serving");
+		notify_ready(&m->notify, MONITOR_READY);
 	}
 	if (m->reloading) {
 		m->reloading = false;
@@ -155,7 +157,7 @@ settle(struct monitor *m)
 				child_stop(old, monitor_worker_grace(m));
 		}
 		say_serving(m);
-		notify_send(&m->notify, "READY=1\nSTATUS=serving");
+		notify_ready(&m->notify, MONITOR_READY);
 	}
 }
 
@@ -255,7 +257,10 @@ on_due(void *owner)
 	}
 	if (now >= m->next_second_ms) {
 		tell_store_of_roles(m);
-		fdstore_update(&m->fdstore, &m->notify, &m->listeners);
+		notify_repeat(&m->notify);
+		/* Of an end, what is kept is for the next monitor. */
+		if (m->phase < PHASE_ENDING)
+			fdstore_update(&m->fdstore, &m->notify, &m->listeners);
 		m->next_second_ms = now + SECOND_MS;
 	}
 	loop_wake_at(&m->loop, m->next_second_ms);

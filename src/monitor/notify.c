@@ -6,13 +6,16 @@
 #include "monitor/notify.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/number.h"
 
@@ -105,4 +108,40 @@ void
 notify_send(const struct notify *n, const char *state)
 {
 	(void)notify_send_fd(n, state, -1);
+}
+
+/* --- the states -------------------------------------------------------- */
+
+void
+notify_repeat(struct notify *n)
+{
+	if (n->reload[0] != '\0' && !notify_send_fd(n, n->reload, -1))
+		return;
+	n->reload[0] = '\0';
+	if (n->state != NULL && notify_send_fd(n, n->state, -1))
+		n->state = NULL;
+}
+
+void
+notify_ready(struct notify *n, const char *state)
+{
+	n->state = state;
+	notify_repeat(n);
+}
+
+void
+notify_reloading(struct notify *n)
+{
+	(void)snprintf(n->reload, sizeof(n->reload),
+	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_us());
+	n->state = NULL;
+	notify_repeat(n);
+}
+
+void
+notify_stopping(struct notify *n, const char *state)
+{
+	n->reload[0] = '\0';
+	n->state = state;
+	notify_repeat(n);
 }

@@ -110,8 +110,10 @@ void pairs_clear(struct pairs *p);
  * a directory holds; so both may have a pair for the same domain, and the web
  * workers choose. */
 #define PAIRS_OF_ROWS IPC_NAME_OF_ROWS
-/* A new pair, for the keepers. Takes both descriptors. */
-void pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd);
+/* A new pair, for the keepers. False: there is no room now, and what there is
+ * stays. Takes both descriptors. */
+bool pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd);
+#define PAIRS_NO_ROOM "too many pairs: no descriptors, or no memory"
 /* It is gone from where it came from. */
 void pairs_withdraw(struct monitor *m, const char *name);
 /* Of Postal's table, in any state. */

@@ -23,7 +23,7 @@
 
 /* --- the directory ----------------------------------------------------- */
 
-void
+bool
 pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 {
 	struct pairs *p = &m->pairs;
@@ -32,26 +32,31 @@ pairs_offer(struct monitor *m, const char *name, int chain_fd, int key_fd)
 	    .chain_fd = chain_fd,
 	    .key_fd = key_fd};
 	struct pair *older = pairs_find(p, name, PAIR_OFFERED);
+	/* That one makes room. */
+	size_t others = older != NULL ? p->n - 1 : p->n;
 
-	if (older != NULL)
-		pairs_drop(m, older);
-	if (pair.name == NULL || p->list == NULL || p->n >= p->most) {
-		pairs_say_refused(m, name,
-		    "too many pairs: no descriptors, or no memory", NULL);
+	if (pair.name == NULL || p->list == NULL || others >= p->most) {
 		free(pair.name);
 		fd_close(&chain_fd);
 		fd_close(&key_fd);
-		return;
+		return false;
 	}
+	if (older != NULL)
+		pairs_drop(m, older);
 	p->last_id++;
 	p->list[p->n++] = pair;
 	pairs_states_change(p);
+	return true;
 }
 
 static void
 on_changed(void *owner, const char *name, int chain_fd, int key_fd)
 {
-	pairs_offer(owner, name, chain_fd, key_fd);
+	struct monitor *m = owner;
+
+	if (!pairs_offer(m, name, chain_fd, key_fd) &&
+	    certificates_postpone(&m->pairs.directory, name))
+		pairs_say_refused(m, name, PAIRS_NO_ROOM, NULL);
 }
 
 static void
@@ -149,12 +154,6 @@ pairs_look_now(struct monitor *m)
 
 /* --- time -------------------------------------------------------------- */
 
-static uint64_t
-earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 static bool
 all_workers_know(const struct monitor *m, const struct pair *pair)
 {
@@ -188,9 +187,9 @@ drop_what_is_due(struct monitor *m, uint64_t now)
 			continue;
 		}
 		if (pair->state == PAIR_RETIRED)
-			next = earlier(next, pair->drop_at_ms != 0
-						 ? pair->drop_at_ms
-						 : now + LOOK_EVERY_MS);
+			next = due_earlier(next, pair->drop_at_ms != 0
+						     ? pair->drop_at_ms
+						     : now + LOOK_EVERY_MS);
 		i++;
 	}
 	return next;
@@ -210,7 +209,7 @@ end_what_hangs(struct monitor *m, uint64_t now)
 		    c->pairs.awaiting == 0)
 			continue;
 		if (now < until) {
-			next = earlier(next, until);
+			next = due_earlier(next, until);
 			continue;
 		}
 		log_err("kill role=keeper[%u] pid=%d reason=\"it does not "
@@ -238,8 +237,8 @@ pairs_due(struct monitor *m)
 		now >= p->dirty_at_ms + PUBLISH_WITHIN_MS))
 		pairs_publish(m);
 	next = drop_what_is_due(m, now);
-	next = earlier(next, end_what_hangs(m, now));
+	next = due_earlier(next, end_what_hangs(m, now));
 	if (p->dirty_at_ms != 0)
-		next = earlier(next, p->dirty_at_ms + PUBLISH_WITHIN_MS);
-	return earlier(next, p->next_look_ms);
+		next = due_earlier(next, p->dirty_at_ms + PUBLISH_WITHIN_MS);
+	return due_earlier(next, p->next_look_ms);
 }

@@ -254,42 +254,49 @@ refuse_too_many(
 	    monitor_worker_grace(m) / 1000 + 1);
 }
 
-static int
-apply(struct monitor *m, const struct config *new, struct err *e)
-{
-	struct workers_memory memory = {.fd = -1};
-	struct listeners next;
+/* What a new configuration needs. */
+struct prepared {
 	struct users users;
-	struct ipc_store_settings settings;
-	bool other_challenges = strcmp(m->config.https.acme_challenges,
-				    new->https.acme_challenges) != 0;
-	int access_fd = -1, challenges_fd = -1;
+	struct workers_memory memory;
+	struct listeners listeners;
+	int access_fd;	   /* -1: none */
+	int challenges_fd; /* -1: none, or the directory is the same */
+	bool other_challenges;
+};
 
+/* Opens all of it. On failure nothing has changed. Owner: the caller, who
+ * passes it to commit: the listeners are no longer the monitor's. */
+static int
+prepare(struct monitor *m, const struct config *new, struct prepared *p,
+    struct err *e)
+{
+	p->memory.fd = p->access_fd = p->challenges_fd = -1;
+	p->other_challenges = strcmp(m->config.https.acme_challenges,
+				  new->https.acme_challenges) != 0;
 	if (refuse_too_many(m, new, e) != 0 ||
-	    users_find(new, &users, e) != 0 ||
-	    monitor_open_access_file(new, &access_fd, e) != 0)
+	    users_find(new, &p->users, e) != 0 ||
+	    monitor_open_access_file(new, &p->access_fd, e) != 0)
 		return -1;
 	unnamed_unwatch(m);
-	if ((other_challenges &&
+	if ((!p->other_challenges ||
 		place_open_challenges(new->https.acme_challenges, m->spool_fd,
-		    &challenges_fd, e) != 0) ||
-	    workers_memory_open(m, new, &memory, e) != 0 ||
-	    listeners_open(&m->listeners, new, &next, e) != 0) {
-		unnamed_watch(m);
-		fd_close(&memory.fd);
-		fd_close(&access_fd);
-		fd_close(&challenges_fd);
-		return -1;
-	}
-	say_what_needs_restart(&m->config, new);
-	take_over(&m->config, new);
-	m->users.web = users.web;
-	m->users.forwarder = users.forwarder;
-	m->listeners = next;
+		    &p->challenges_fd, e) == 0) &&
+	    workers_memory_open(m, new, &p->memory, e) == 0 &&
+	    listeners_open(&m->listeners, new, &p->listeners, e) == 0)
+		return 0;
 	unnamed_watch(m);
-	fdstore_update(&m->fdstore, &m->notify, &m->listeners);
-	log_set_level(settings_log_level(&m->config));
-	settings = settings_for_store(&m->config, &m->users);
+	fd_close(&p->memory.fd);
+	fd_close(&p->access_fd);
+	fd_close(&p->challenges_fd);
+	return -1;
+}
+
+static void
+tell_those_that_stay(struct monitor *m)
+{
+	struct ipc_store_settings settings =
+	    settings_for_store(&m->config, &m->users);
+
 	for (size_t i = 0; i < CHILDREN_MAX; i++) {
 		struct child *c = &m->children[i];
 
@@ -299,14 +306,35 @@ apply(struct monitor *m, const struct config *new, struct err *e)
 		if ((c->role & RENEWED_ROLES) != 0 && c->state == CHILD_WAITING)
 			c->state = CHILD_FREE;
 	}
-	if (other_challenges)
-		replace_store(m, challenges_fd);
+}
+
+/* From here on the new configuration is the one in use. That there are places
+ * for all processes was seen to. Owner: takes all of p. */
+static void
+commit(struct monitor *m, const struct config *new, const struct prepared *p)
+{
+	struct err e = {0};
+	int failed;
+
+	say_what_needs_restart(&m->config, new);
+	take_over(&m->config, new);
+	m->users.web = p->users.web;
+	m->users.forwarder = p->users.forwarder;
+	m->listeners = p->listeners;
+	unnamed_watch(m);
+	fdstore_update(&m->fdstore, &m->notify, &m->listeners);
+	log_set_level(settings_log_level(&m->config));
+	tell_those_that_stay(m);
+	if (p->other_challenges)
+		replace_store(m, p->challenges_fd);
 	m->generation++;
 	m->reloading = true;
-	if (monitor_set_logger(m, access_fd, e) != 0 ||
-	    monitor_set_keepers(m, e) != 0 || monitor_new_admin(m, e) != 0)
-		return -1;
-	return monitor_new_workers(m, &memory, e);
+	failed = monitor_set_logger(m, p->access_fd, &e);
+	failed |= monitor_set_keepers(m, &e);
+	failed |= monitor_new_admin(m, &e);
+	failed |= monitor_new_workers(m, &p->memory, &e);
+	if (failed)
+		log_err("reload incomplete: %s; restart the service", e.text);
 }
 
 /* Whoever rotates the log sends SIGHUP too, and waits for a new file whatever
@@ -322,12 +350,28 @@ reopen_access_file(struct monitor *m)
 		log_err("reload failed: %s", e.text);
 }
 
+static int
+read_and_prepare(struct monitor *m, struct config *new, struct prepared *p)
+{
+	struct err e = {0};
+
+	if (monitor_load_config(m->path, new) != 0) {
+		log_err("reload failed: the configuration in use stays");
+		return -1;
+	}
+	if (prepare(m, new, p, &e) != 0) {
+		log_err("reload failed: %s; the configuration in use stays",
+		    e.text);
+		return -1;
+	}
+	return 0;
+}
+
 void
 monitor_reload(struct monitor *m)
 {
 	struct config *new;
-	char state[128];
-	struct err e = {0};
+	struct prepared *p;
 
 	m->reload_wanted = m->phase == PHASE_STARTING;
 	if (m->phase != PHASE_SERVING) {
@@ -337,19 +381,17 @@ monitor_reload(struct monitor *m)
 		return;
 	}
 	log_notice("reload");
-	(void)snprintf(state, sizeof(state),
-	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_ms() * 1000);
-	notify_send(&m->notify, state);
+	notify_reloading(&m->notify);
 	new = calloc(1, sizeof(*new));
-	if (new == NULL || monitor_load_config(m->path, new) != 0) {
-		log_err("reload failed: the configuration in use stays");
+	p = calloc(1, sizeof(*p));
+	if (new == NULL || p == NULL)
+		log_err("reload failed: no memory");
+	if (new != NULL && p != NULL &&read_and_prepare(m, new, p) == 0) {
+		commit(m, new, p);
+	} else {
 		reopen_access_file(m);
-		notify_send(&m->notify, "READY=1");
-	} else if (apply(m, new, &e) != 0) {
-		log_err("reload failed: %s; the configuration in use stays",
-		    e.text);
-		reopen_access_file(m);
-		notify_send(&m->notify, "READY=1");
+		notify_ready(&m->notify, MONITOR_READY);
 	}
+	free(p);
 	free(new);
 }

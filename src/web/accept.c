@@ -16,6 +16,8 @@
 
 /* A head that has been arriving for so long may make room for others. */
 #define SLOW_HEAD_MS 1000
+/* So long nobody is taken when the machine has no room for one more. */
+#define REST_MS 100
 
 /* --- who --------------------------------------------------------------- */
 
@@ -86,11 +88,7 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 			conn_close(w, c);
 			return false;
 		}
-		access_begin(
-		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
-		c->keep_alive = false;
-		c->linger = true;
-		conn_reply(w, c, HTTP_REPLY_BAD_REQUEST);
+		conn_refuse(w, c, h, HTTP_REPLY_BAD_REQUEST);
 		return false;
 	case HTTP_PROXY_ABSENT:
 		warn_of_proxy(w, c,
@@ -108,28 +106,103 @@ conn_take_proxy(struct web *w, struct conn *c, struct head *h)
 	return false;
 }
 
-/* --- accept ------------------------------------------------------------ */
+/* --- room -------------------------------------------------------------- */
 
-/* An idle connection, or one whose head dribbles in, makes room; it can be
- * used from the next round on. */
-static void
-make_room(struct web *w)
+static bool
+is_full(const struct web *w, enum room of)
 {
-	struct conn *victim = w->idle.first;
-	uint64_t young = w->loop.now_ms + w->settings.header_timeout_ms;
+	if (of == ROOM_HANDSHAKES)
+		return w->https.n_handshakes >= w->settings.handshakes_max;
+	return w->free.first == NULL && w->n_used == w->n_conns;
+}
 
-	if (victim == NULL && w->heads.first != NULL &&
-	    w->heads.first->deadline_ms + SLOW_HEAD_MS <= young)
-		victim = w->heads.first;
-	if (victim == NULL && handshakes_make_room(w))
-		return;
-	if (victim != NULL) {
-		w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
+/*
+ * Who makes room for others, and from when on: the one that idles longest,
+ * else the oldest of those whose head or handshake dribbles in. NULL: nobody.
+ */
+static struct conn *
+find_victim(const struct web *w, enum room of, uint64_t *from_ms)
+{
+	struct conn *shaking, *slow = w->heads.first;
+	uint64_t slow_ms;
+
+	if (of == ROOM_CONNECTIONS && w->idle.first != NULL) {
+		*from_ms = w->loop.now_ms;
+		return w->idle.first;
+	}
+	shaking = handshakes_find_oldest(w, from_ms);
+	if (of == ROOM_HANDSHAKES || slow == NULL)
+		return shaking;
+	slow_ms =
+	    slow->deadline_ms + SLOW_HEAD_MS - w->settings.header_timeout_ms;
+	if (shaking != NULL && *from_ms < slow_ms)
+		return shaking;
+	*from_ms = slow_ms;
+	return slow;
+}
+
+/* What is closed can be used from the next round on. */
+static bool
+make_room(struct web *w, enum room of)
+{
+	uint64_t from_ms;
+	struct conn *victim = find_victim(w, of, &from_ms);
+
+	if (victim == NULL || from_ms > w->loop.now_ms)
+		return false;
+	w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
+	if (victim->state == CONN_HANDSHAKE)
+		handshake_make_room(w, victim);
+	else
 		conn_close(w, victim);
+	return true;
+}
+
+/* Whether one more can be taken now. At the end nobody makes room: those who
+ * idle then are few, and wait for a request that is on its way. */
+static bool
+has_room(struct web *w, enum room of)
+{
+	if (!is_full(w, of))
+		return true;
+	if (w->stopping || !make_room(w, of))
+		web_pause_listening(w, of);
+	return false;
+}
+
+static void
+look_for_room(struct web *w, enum room of)
+{
+	uint64_t from_ms;
+
+	if (is_full(w, of)) {
+		if (find_victim(w, of, &from_ms) == NULL)
+			return;
+		if (from_ms > w->loop.now_ms) {
+			loop_wake_at(&w->loop, from_ms);
+			return;
+		}
+	}
+	web_resume_listening(w, of);
+}
+
+void
+conns_look_for_room(struct web *w)
+{
+	for (int of = 0; of < ROOMS; of++)
+		if (w->full[of] && !w->stopping)
+			look_for_room(w, (enum room)of);
+	if (w->rest_until_ms == 0)
+		return;
+	if (w->rest_until_ms > w->loop.now_ms) {
+		loop_wake_at(&w->loop, w->rest_until_ms);
 		return;
 	}
-	web_pause_listening(w);
+	w->rest_until_ms = 0;
+	web_update_listening(w);
 }
+
+/* --- accept ------------------------------------------------------------ */
 
 static struct conn *
 conn_take(struct web *w)
@@ -173,10 +246,23 @@ begin(struct web *w, int fd, const struct endpoint *from, bool https)
 		conn_advance(w, c);
 }
 
-static bool
-has_room(const struct web *w)
+/* accept(2) failed. What the machine lacks it lacks for the next one too, who
+ * is still there: asking again at once would be all that the worker does. */
+static void
+fail(struct web *w, int error)
 {
-	return w->free.first != NULL || w->n_used < w->n_conns;
+	uint64_t held_back;
+
+	if (error == EAGAIN || error == ECONNABORTED || error == EINTR)
+		return;
+	if (error == EMFILE || error == ENFILE || error == ENOBUFS ||
+	    error == ENOMEM) {
+		w->rest_until_ms = w->loop.now_ms + REST_MS;
+		web_update_listening(w);
+	}
+	if (log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
+		log_err("accept error=\"%s\" more=%" PRIu64, strerror(error),
+		    held_back);
 }
 
 /*
@@ -189,31 +275,18 @@ conn_accept(struct web *w, int listener, bool https)
 	struct sockaddr_storage sa;
 	socklen_t len = sizeof(sa);
 	struct endpoint from;
-	uint64_t held_back;
 	int fd;
 
-	if (!has_room(w)) {
-		make_room(w);
+	if (!has_room(w, ROOM_CONNECTIONS) ||
+	    (https && !has_room(w, ROOM_HANDSHAKES)))
 		return false;
-	}
-	/* One that made room did so for the next event. */
-	if (https && w->https.n_handshakes >= w->settings.handshakes_max) {
-		if (!handshakes_make_room(w)) {
-			w->https.full = true;
-			web_update_listening(w);
-		}
-		return false;
-	}
 	fd = accept4(listener, (struct sockaddr *)&sa, &len,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0 && endpoint_from_sockaddr(&sa, &from) == 0) {
 		begin(w, fd, &from, https);
 		return true;
 	}
+	fail(w, fd >= 0 ? EAFNOSUPPORT : errno);
 	fd_close(&fd);
-	if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR &&
-	    log_limit_pass(&w->log_accept, w->loop.now_ms, &held_back))
-		log_err("accept error=\"%s\" more=%" PRIu64, strerror(errno),
-		    held_back);
 	return false;
 }

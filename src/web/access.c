@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "http/target.h"
 #include "web/internal.h"
 
 /* So many bytes go at once, and fewer after so long. */

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "http/target.h"
 
 /* Longer agents are cut; the tables take 255 characters, webhooks more. */
 #define USER_AGENT_CHARS 1024
@@ -95,8 +94,12 @@ redirect(struct web *w, struct conn *c, const struct http_request *r,
 }
 
 static void
-ask_store(struct web *w, struct conn *c)
+ask_store(struct web *w, struct conn *c, enum http_route route)
 {
+	/* An answer to a question before, which came too late, is not one to
+	 * this. */
+	c->serial++;
+	c->asked = (uint8_t)route;
 	c->state = CONN_ASKING;
 	conn_wait(
 	    w, c, &w->to_ask, w->settings.lookup_timeout_ms + ASK_MARGIN_MS);
@@ -129,7 +132,7 @@ answer_click(struct web *w, struct conn *c, const struct http_request *r,
 	link = links_find(&w->links, server_id, token, w->loop.now_ms);
 	if (link == NULL) {
 		w->counters[COUNTER_LINK_LOOKUPS]++;
-		ask_store(w, c);
+		ask_store(w, c, HTTP_ROUTE_CLICK);
 		return;
 	}
 	w->counters[COUNTER_LINK_CACHE_HITS]++;
@@ -148,26 +151,28 @@ warn_of_scheme(struct web *w, const struct ipc_linked *linked)
 		    linked->link_id, held_back);
 }
 
-/* A reference to the link as it was found; NULL when there is none to use. */
-static struct link *
+/* A reference to the link as it was found; else why there is none to use. */
+static enum ipc_linked_status
 take_link(struct web *w, const struct ipc_linked *linked, uint32_t server_id,
-    struct span token)
+    struct span token, struct link **taken)
 {
 	struct writer out = writer_of(w->location, 3 * (size_t)IPC_URL_MAX);
 	struct link *link;
 
 	if (http_location_encode(linked->url, &out) != HTTP_LOCATION_OK) {
 		warn_of_scheme(w, linked);
-		return NULL;
+		return IPC_LINKED_NONE;
 	}
 	link = links_add(
 	    &w->links, server_id, token, writer_span(&out), w->loop.now_ms);
+	/* There may be memory when the visitor's browser tries again. */
 	if (link == NULL)
-		return NULL;
+		return IPC_LINKED_UNAVAILABLE;
 	link->link_id = linked->link_id;
 	link->message_id = linked->message_id;
 	link->has_message = linked->has_message != 0;
-	return link;
+	*taken = link;
+	return IPC_LINKED_FOUND;
 }
 
 /*
@@ -180,6 +185,7 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 	struct http_request *r = &c->head->request;
 	struct http_target target;
 	struct link *link = NULL;
+	unsigned int status = linked->status;
 	size_t head_len;
 	uint32_t server_id;
 
@@ -193,15 +199,15 @@ answer_link(struct web *w, struct conn *c, const struct ipc_linked *linked)
 	target = http_target_decode(r->target);
 	server_id = servers_find(&w->servers, target.server);
 	/* 0: it went away while its link was looked for. */
-	if (linked->status == IPC_LINKED_FOUND && server_id != 0)
-		link = take_link(w, linked, server_id, target.token);
+	if (status == IPC_LINKED_FOUND && server_id != 0)
+		status = take_link(w, linked, server_id, target.token, &link);
 	if (link != NULL) {
 		redirect(w, c, r, link, target.token);
-	} else if (linked->status == IPC_LINKED_UNAVAILABLE) {
+	} else if (status == IPC_LINKED_UNAVAILABLE) {
 		/* Of a challenge too, which has no server. */
 		w->counters[COUNTER_UNAVAILABLE]++;
 		conn_reply(w, c, HTTP_REPLY_UNAVAILABLE);
-	} else if (linked->status == IPC_LINKED_NO_SERVER || server_id == 0) {
+	} else if (status == IPC_LINKED_NO_SERVER || server_id == 0) {
 		unknown_server(w, c);
 	} else {
 		unknown_link(w, c);
@@ -269,7 +275,7 @@ answer_request(struct web *w, struct conn *c, const struct http_request *r)
 		answer_tracked(w, c, r, &target);
 		break;
 	case HTTP_ROUTE_CHALLENGE:
-		ask_store(w, c);
+		ask_store(w, c, target.route);
 		break;
 	case HTTP_ROUTE_ROBOTS:
 		conn_reply(w, c, HTTP_REPLY_ROBOTS);

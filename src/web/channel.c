@@ -14,7 +14,6 @@
 
 #include "base/array.h"
 #include "base/fd.h"
-#include "http/target.h"
 
 #define COUNTERS_EVERY_MS 1000
 /* Of the store's messages in a round: as many as visitors who ask for links
@@ -61,7 +60,7 @@ on_stored(struct web *w, const union ipc_body *body)
 static void
 on_linked(struct web *w, const union ipc_body *body)
 {
-	struct conn *c = conn_of_ask(w, body->linked.ask);
+	struct conn *c = conn_of_ask(w, body->linked.ask, HTTP_ROUTE_CLICK);
 
 	/* NULL: the visitor went away, or was told to try again. */
 	if (c != NULL)
@@ -71,7 +70,8 @@ on_linked(struct web *w, const union ipc_body *body)
 static void
 on_challenged(struct web *w, const union ipc_body *body)
 {
-	struct conn *c = conn_of_ask(w, body->challenged.ask);
+	struct conn *c =
+	    conn_of_ask(w, body->challenged.ask, HTTP_ROUTE_CHALLENGE);
 
 	if (c != NULL)
 		answer_challenge(w, c, &body->challenged);
@@ -242,7 +242,7 @@ on_stop(struct web *w, uint32_t within_ms, uint64_t alone)
 	w->stopping = true;
 	w->stop_by_ms = w->loop.now_ms + within_ms;
 	w->alone = alone;
-	web_leave_listeners(w);
+	web_update_listening(w);
 	conns_stop(w);
 }
 

@@ -20,8 +20,6 @@
 
 /* How long a peer may take to close after our last word. */
 #define CLOSING_MS 2000
-/* At the end: how long a connection that has said nothing yet may start to. */
-#define QUIET_MS 500
 
 int
 conns_open(struct web *w, struct err *e)
@@ -147,8 +145,7 @@ conns_after_round(struct web *w)
 		conn_list_remove(c);
 		conn_list_append(&w->free, c);
 	}
-	if (w->paused && (w->free.first != NULL || w->n_used < w->n_conns))
-		web_resume_listening(w);
+	conns_look_for_room(w);
 }
 
 void
@@ -203,23 +200,28 @@ is_proxy_header(const struct head *h)
 	struct addr ignored;
 	size_t len;
 
-	return http_proxy_parse((struct span){h->bytes, h->len}, &len,
-		   &ignored) != HTTP_PROXY_ABSENT;
+	switch (
+	    http_proxy_parse((struct span){h->bytes, h->len}, &len, &ignored)) {
+	case HTTP_PROXY_ADDRESS:
+	case HTTP_PROXY_LOCAL:
+	case HTTP_PROXY_BAD:
+		return true;
+	default: /* MORE: empty lines are the start of one too */
+		return false;
+	}
 }
 
-static void
-refuse(struct web *w, struct conn *c, const struct head *h)
+void
+conn_refuse(
+    struct web *w, struct conn *c, const struct head *h, enum http_reply reply)
 {
-	const struct http_request *r = &h->request;
-
-	w->counters[COUNTER_REQUESTS_REFUSED]++;
-	if (is_proxy_header(h))
-		w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
+	access_begin(w, c, (struct span){h->bytes, h->len}, &h->request, false);
+	/* Of the request before, whose last word this is not. */
 	c->keep_alive = false;
 	c->head_method = false;
-	c->linger = true;
 	c->minor = 1;
-	conn_reply(w, c, http_reply_of_status(r->status));
+	c->linger = true;
+	conn_reply(w, c, reply);
 }
 
 /*
@@ -236,9 +238,10 @@ parse(struct web *w, struct conn *c, struct head *h)
 	case HTTP_PARSE_MORE:
 		return false;
 	case HTTP_PARSE_WRONG:
-		access_begin(
-		    w, c, (struct span){h->bytes, h->len}, &h->request, false);
-		refuse(w, c, h);
+		w->counters[COUNTER_REQUESTS_REFUSED]++;
+		if (is_proxy_header(h))
+			w->counters[COUNTER_PROXY_HEADERS_UNEXPECTED]++;
+		conn_refuse(w, c, h, http_reply_of_status(h->request.status));
 		return false;
 	default:
 		access_begin(
@@ -378,11 +381,7 @@ time_out_head(struct web *w, struct conn *c)
 		return;
 	}
 	w->counters[COUNTER_REQUESTS_TIMED_OUT]++;
-	access_begin(w, c, (struct span){c->head->bytes, c->head->len},
-	    &c->head->request, false);
-	c->keep_alive = false;
-	c->linger = true;
-	conn_reply(w, c, HTTP_REPLY_TIMEOUT);
+	conn_refuse(w, c, c->head, HTTP_REPLY_TIMEOUT);
 }
 
 static void
@@ -439,10 +438,16 @@ hurry(struct web *w, struct conn_list *l)
 void
 conns_stop(struct web *w)
 {
-	struct conn *c, *next;
-
 	while (w->idle.first != NULL)
 		conn_close(w, w->idle.first);
+	conns_hurry(w);
+}
+
+void
+conns_hurry(struct web *w)
+{
+	struct conn *c, *next;
+
 	/* A request may be on its way to us. */
 	for (c = w->heads.first; c != NULL; c = next) {
 		next = c->next;
@@ -468,12 +473,12 @@ conn_ask(const struct web *w, const struct conn *c)
 }
 
 struct conn *
-conn_of_ask(struct web *w, uint64_t ask)
+conn_of_ask(struct web *w, uint64_t ask, enum http_route route)
 {
 	size_t i = (size_t)(ask & UINT32_MAX);
 
 	if (i >= w->n_used || w->conns[i].serial != ask >> 32 ||
-	    w->conns[i].state != CONN_ASKING)
+	    w->conns[i].state != CONN_ASKING || w->conns[i].asked != route)
 		return NULL;
 	return &w->conns[i];
 }

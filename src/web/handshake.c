@@ -15,8 +15,6 @@
 #define STEPS_A_ROUND 16
 /* A handshake that takes so long may make room for others. */
 #define SLOW_HANDSHAKE_MS 1000
-/* At the end: how long one that has said nothing yet may start to. */
-#define QUIET_MS 500
 /* Beside the engine's reasons: its time was over. */
 #define REASON_TIMEOUT TLS_REASONS
 
@@ -125,51 +123,23 @@ handshake_time_out(struct web *w, struct conn *c)
 
 /* --- room for others --------------------------------------------------- */
 
-/* The one that has waited longest for its client; NULL: none does. */
-static struct conn *
-find_oldest(const struct web *w)
+struct conn *
+handshakes_find_oldest(const struct web *w, uint64_t *slow_from_ms)
 {
 	struct conn *c = w->https.handshakes.first;
 
 	while (c != NULL && waits_for_keeper(c))
 		c = c->next;
+	if (c != NULL)
+		*slow_from_ms = c->deadline_ms + SLOW_HANDSHAKE_MS -
+				w->settings.handshake_timeout_ms;
 	return c;
 }
 
-/* From when on it may make room for others. */
-static uint64_t
-slow_from_ms(const struct web *w, const struct conn *c)
+void
+handshake_make_room(struct web *w, struct conn *c)
 {
-	return c->deadline_ms + SLOW_HANDSHAKE_MS -
-	       w->settings.handshake_timeout_ms;
-}
-
-bool
-handshakes_make_room(struct web *w)
-{
-	struct conn *c = find_oldest(w);
-
-	if (c == NULL || slow_from_ms(w, c) > w->loop.now_ms)
-		return false;
-	w->counters[COUNTER_CONNECTIONS_RECYCLED]++;
 	give_up(w, c, "slow, and it had to make room for others");
-	return true;
-}
-
-/* Whether those who wait in the kernel can be let in. */
-static void
-look_for_room(struct web *w)
-{
-	const struct conn *c = find_oldest(w);
-
-	if (w->https.n_handshakes >= w->settings.handshakes_max) {
-		if (c != NULL && slow_from_ms(w, c) > w->loop.now_ms)
-			loop_wake_at(&w->loop, slow_from_ms(w, c));
-		if (c == NULL || slow_from_ms(w, c) > w->loop.now_ms)
-			return;
-	}
-	w->https.full = false;
-	web_update_listening(w);
 }
 
 /* --- steps ------------------------------------------------------------- */
@@ -349,6 +319,4 @@ handshakes_after_round(struct web *w)
 		h->steps = 0;
 	}
 	keepers_flush(w);
-	if (h->full)
-		look_for_room(w);
 }

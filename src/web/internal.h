@@ -20,6 +20,7 @@
 #include "http/client.h"
 #include "http/reply.h"
 #include "http/request.h"
+#include "http/target.h"
 #include "ipc/channel.h"
 #include "ipc/counter.h"
 #include "role/role.h"
@@ -33,8 +34,19 @@
 /* The longest reply, a redirect, in records: a third of it to spare. */
 #define TLS_SEALED_SIZE (4 * IPC_URL_MAX + 8192)
 
+/* At the end: how long a connection that has said nothing yet may start to. */
+#define QUIET_MS 500
+
 struct conn;
 struct web;
+
+/* What there is only so much of: while one is full, who needs it waits in the
+ * kernel. */
+enum room {
+	ROOM_CONNECTIONS,
+	ROOM_HANDSHAKES, /* under way; of HTTPS */
+	ROOMS,
+};
 
 struct conn_list {
 	struct conn *first, *last;
@@ -65,7 +77,7 @@ struct conn {
 	struct conn *prev, *next;
 	struct conn_list *list;
 	uint64_t deadline_ms;
-	uint32_t serial; /* of this use of the slot */
+	uint32_t serial; /* of this use of the slot, and of its last question */
 	enum conn_state state;
 	bool readable;	  /* there may be something to read */
 	bool half_closed; /* the peer said so: its end is still to be read */
@@ -75,6 +87,7 @@ struct conn {
 	bool keep_alive, head_method;
 	uint8_t minor;
 	uint8_t reply;		    /* enum http_reply, of CONN_STORING */
+	uint8_t asked;		    /* enum http_route, of CONN_ASKING */
 	struct addr peer;	    /* the socket's, or what PROXY said */
 	struct head *head;	    /* NULL: nothing is buffered */
 	struct link *link;	    /* of the redirect that is due */
@@ -128,7 +141,6 @@ struct https {
 
 	struct conn_list handshakes;
 	size_t n_handshakes;
-	bool full;	    /* of handshakes: no new connections */
 	unsigned int steps; /* of handshakes, made in this round */
 	bool deferred;	    /* there are some for the next round */
 	size_t n_to_sign;
@@ -189,9 +201,10 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
-	bool paused;	/* full: the listeners are not polled */
-	uint64_t alone; /* of STOP: listeners that nobody else has */
-	bool left;	/* stopping: all listeners are closed */
+	bool full[ROOMS];	/* its listeners are not polled */
+	uint64_t rest_until_ms; /* nor any of them before this */
+	uint64_t alone;		/* of STOP: listeners that nobody else has */
+	bool left;		/* stopping: all listeners are closed */
 	uint64_t table_wait_until_ms;
 
 	struct conn *conns;
@@ -246,6 +259,9 @@ bool conn_take_proxy(struct web *w, struct conn *c, struct head *h);
 /* conn.c: life of a connection. */
 int conns_open(struct web *w, struct err *e);
 void conn_on_event(struct loop_watch *watch, uint32_t events);
+/* The last answer, to what is in h and no request, or none yet. */
+void conn_refuse(
+    struct web *w, struct conn *c, const struct head *h, enum http_reply reply);
 /* The buffer of its head: its own, or the scratch one, empty. */
 struct head *conn_head(struct web *w, struct conn *c);
 /* What is in h is kept for the connection, until more comes. */
@@ -261,6 +277,8 @@ void conn_wait(
     struct web *w, struct conn *c, struct conn_list *list, uint64_t in_ms);
 /* What was closed in this round may be used again. */
 void conns_after_round(struct web *w);
+/* Whether those who wait in the kernel can be let in again. */
+void conns_look_for_room(struct web *w);
 /* A request was answered and no byte of the next one is here. */
 void conn_set_idle(struct web *w, struct conn *c);
 /* Nothing more will be answered: closes, or waits for the peer to do so. */
@@ -270,10 +288,14 @@ uint64_t conns_due(struct web *w);
 /* No new requests: closes idle ones, the others after their answer or when
  * stop_by_ms comes. */
 void conns_stop(struct web *w);
+/* The same for those that were taken since. */
+void conns_hurry(struct web *w);
 /* A request whose head the connection kept was answered: on to the next. */
 void conn_answered(struct web *w, struct conn *c, size_t head_len);
-struct conn *conn_of_ask(struct web *w, uint64_t ask);
+/* The number of what it asks now, and who waits for the answer to a question
+ * of this route: NULL when he does not any more. */
 uint64_t conn_ask(const struct web *w, const struct conn *c);
+struct conn *conn_of_ask(struct web *w, uint64_t ask, enum http_route route);
 
 /* output.c: a reply on its way. */
 
@@ -323,8 +345,11 @@ void handshake_time_out(struct web *w, struct conn *c);
 void handshake_lose(struct web *w, struct conn *c);
 /* When the worker stops: who has said nothing yet has little time to. */
 void handshakes_stop(struct web *w);
-/* The slowest handshake makes room for others if it is slow. */
-bool handshakes_make_room(struct web *w);
+/* The one that has waited longest for its client, and from when on it may make
+ * room for others; NULL: none does. */
+struct conn *handshakes_find_oldest(
+    const struct web *w, uint64_t *slow_from_ms);
+void handshake_make_room(struct web *w, struct conn *c);
 void handshakes_after_round(struct web *w);
 
 /* keepers.c: who signs. */
@@ -405,11 +430,8 @@ _Noreturn void web_stop_for(const char *reason);
 
 /* main.c */
 void web_start_listening(struct web *w);
-void web_pause_listening(struct web *w);
-void web_resume_listening(struct web *w);
-/* When stopping; takes who waits already at those that nobody else has, as
- * soon as he can be served. */
-void web_leave_listeners(struct web *w);
+void web_pause_listening(struct web *w, enum room full);
+void web_resume_listening(struct web *w, enum room full);
 /* Polls those listeners whose connections can be served now. */
 void web_update_listening(struct web *w);
 

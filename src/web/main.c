@@ -24,7 +24,7 @@
 /* A visitor who comes while the store is starting waits so long for the
  * table of servers; then he gets 503. */
 #define TABLE_WAIT_MS 2000
-/* Descriptors beside connections, listeners and the four above. */
+/* Descriptors beside connections, listeners and keepers. */
 #define OTHER_FDS 16
 /* Who leaves takes so many of those who wait at a listener. */
 #define WAITING_MOST 256
@@ -74,35 +74,39 @@ poll_listeners(struct web *w, bool https, bool on)
 void
 web_update_listening(struct web *w)
 {
-	bool on = w->listening && !w->paused && !w->stopping;
+	bool on = w->listening && !w->stopping && w->rest_until_ms == 0 &&
+		  !w->full[ROOM_CONNECTIONS];
 
 	poll_listeners(w, false, on);
-	poll_listeners(w, true, on && w->https.known && !w->https.full);
+	poll_listeners(
+	    w, true, on && w->https.known && !w->full[ROOM_HANDSHAKES]);
 }
 
 /*
  * Whoever waits in the queue of a listener that nobody else has (a reload
  * without it, the end) would be reset when its last descriptor is closed. At the
  * others new workers take over, who may have been told something else.
+ * Done at the end of a round, when what conns_stop closed is free.
  */
-void
-web_leave_listeners(struct web *w)
+static void
+leave_listeners(struct web *w)
 {
 	if (w->left || (!w->listening && w->alone != 0))
 		return;
 	w->left = true;
-	web_update_listening(w);
 	for (size_t i = 0; i < w->settings.n_listeners; i++) {
 		bool https = is_https(w, i);
-		bool open = !w->paused && (w->alone >> i & 1) != 0;
+		bool open =
+		    (w->alone >> i & 1) != 0 && (!https || w->https.known);
 		int fd = FIRST_LISTENER_FD + (int)i;
 
-		if (https)
-			open = open && w->https.known && !w->https.full;
 		for (int n = 0; open && n < WAITING_MOST; n++)
 			open = conn_accept(w, fd, https);
 		fd_close(&fd);
 	}
+	conns_hurry(w);
+	/* Their events and questions go with the next round. */
+	w->loop.poll_once = true;
 }
 
 void
@@ -110,20 +114,18 @@ web_start_listening(struct web *w)
 {
 	w->listening = true;
 	web_update_listening(w);
-	if (w->stopping)
-		web_leave_listeners(w);
 }
 
 void
-web_pause_listening(struct web *w)
+web_pause_listening(struct web *w, enum room full)
 {
 	uint64_t held_back;
 
-	if (w->paused || !w->listening)
+	if (w->full[full])
 		return;
-	w->paused = true;
+	w->full[full] = true;
 	web_update_listening(w);
-	if (!w->stopping &&
+	if (full == ROOM_CONNECTIONS && !w->stopping &&
 	    log_limit_pass(&w->log_full, w->loop.now_ms, &held_back))
 		log_warn("full connections=%zu: new ones wait; see [clients] "
 			 "max_connections",
@@ -131,9 +133,9 @@ web_pause_listening(struct web *w)
 }
 
 void
-web_resume_listening(struct web *w)
+web_resume_listening(struct web *w, enum room full)
 {
-	w->paused = false;
+	w->full[full] = false;
 	web_update_listening(w);
 }
 
@@ -148,6 +150,8 @@ after_round(void *owner)
 	channels_flush(w);
 	batches_flush(w);
 	conns_after_round(w);
+	if (w->stopping)
+		leave_listeners(w);
 	access_after_round(w);
 	if (w->stopping && w->left && w->n_live == 0 && batches_empty(w) &&
 	    access_finish(w)) {
@@ -239,8 +243,8 @@ start(struct web *w, const char *argv0, struct err *e)
 		return -1;
 	fd_close(&shared);
 	fd_close(&sessions);
-	needs.descriptors =
-	    w->settings.max_connections + w->settings.n_listeners + OTHER_FDS;
+	needs.descriptors = w->settings.max_connections +
+			    w->settings.n_listeners + KEEPERS_MAX + OTHER_FDS;
 	if (role_restrict(&w->role, &needs, e) != 0 || channels_open(w, e) != 0)
 		return -1;
 	w->loop.after_round = after_round;

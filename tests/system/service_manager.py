@@ -1,6 +1,7 @@
 """What systemd does for a service: sockets from 3 up, NOTIFY_SOCKET, a store
 of descriptors."""
 
+import ctypes
 import os
 import re
 import socket
@@ -47,6 +48,45 @@ def start_with(tracker, sockets, monkeypatch, names=()):
     tracker.command = before
 
 
+def copies_of(pid):
+    """The sockets of a process, which are still its own."""
+    getfd = 438  # pidfd_getfd
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    process = os.pidfd_open(pid)
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+                copy = syscall(getfd, process, int(fd), 0)
+                assert copy >= 0, os.strerror(ctypes.get_errno())
+                yield socket.socket(fileno=copy)
+    finally:
+        os.close(process)
+
+
+def has_no_delay(tracker, port, host="127.0.0.1"):
+    """Of a connection that a worker accepted there: TCP_NODELAY."""
+    found = []
+    with socket.create_connection((host, port), timeout=20) as c:
+        c.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert c.recv(9) == b"HTTP/1.1 "
+        for name, pid in tracker.roles().items():
+            for s in copies_of(pid) if name.startswith("web") else ():
+                with s:
+                    if s.family in (socket.AF_INET, socket.AF_INET6) \
+                            and is_peer(s, c.getsockname()):
+                        found.append(s.getsockopt(
+                            socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    assert len(found) == 1, found
+    return found[0] != 0
+
+
+def is_peer(s, name):
+    try:
+        return s.getpeername() == name
+    except OSError:
+        return False
+
+
 # --- what the service says ----------------------------------------------------
 
 
@@ -78,6 +118,16 @@ class NotifySocket:
             else:
                 for fd in fds:
                     os.close(fd)
+
+    def fill(self):
+        """Nothing more finds room until somebody reads."""
+        while True:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.setblocking(False)
+                try:
+                    s.sendto(b"FULL=1", self.path)
+                except BlockingIOError:
+                    return
 
     def close(self):
         self.sock.close()

@@ -1,5 +1,7 @@
 """What the web answers: routes, methods, headers, HTTP itself."""
 
+import os
+import signal
 import struct
 import subprocess
 import zlib
@@ -193,6 +195,40 @@ def test_many_pipelined_requests_are_answered_in_order(tracker):
             assert c.reply().status == 200
     tokens = [e["token"] for e in tracker.events()]
     assert tokens == [f"m{i}" for i in range(n)]
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_late_answer_is_not_taken_for_the_next_click(
+        make_tracker, pipelined):
+    """The store stalls. One click is told to try again; its link comes when
+    the next one on this connection waits for its own."""
+    t = make_tracker({"http": {"workers": "1"},
+                      "links": {"lookup_timeout": "1s"}}).start()
+    for token in ("aaaa", "bbbb"):
+        t.link("news", token, f"https://example.com/{token}")
+    t.wait_server("news")
+    store = t.roles()["store[0]"]
+    request = b"GET /news/%s HTTP/1.1\r\nHost: a\r\n\r\n"
+    first, second = request % b"aaaa", request % b"bbbb"
+    with t.connect() as c:
+        os.kill(store, signal.SIGSTOP)
+        try:
+            c.send(first + second if pipelined else first)
+            assert c.reply().status == 503
+            if not pipelined:
+                c.send(second)
+            # It was read, and asked for, before the later of these.
+            for _ in range(2):
+                assert t.get("/").body == b"Hello."
+        finally:
+            os.kill(store, signal.SIGCONT)
+        location = c.reply().header("Location")
+    assert location == "https://example.com/bbbb"
+    for token in ("bbbb", "aaaa"):
+        location = t.get(f"/news/{token}").header("Location")
+        assert location == f"https://example.com/{token}"
+    assert [(e["token"], e["url"][-4:]) for e in t.events()] == [
+        ("bbbb", "bbbb"), ("bbbb", "bbbb"), ("aaaa", "aaaa")]
 
 
 def test_a_request_in_single_bytes(tracker):

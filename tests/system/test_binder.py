@@ -20,7 +20,7 @@ import pytest
 
 from conftest import PROGRAMS, TRACKER, Connection, free_port, wait_for
 from fake_forwarder import NUMBER
-from service_manager import DescriptorStore, listening
+from service_manager import DescriptorStore, has_no_delay, listening
 from test_hijack import FORBIDDEN, ONLY_WEB
 from test_lifecycle import hello, reload
 
@@ -143,6 +143,8 @@ def test_every_port_is_a_reload(make_confined):
     pid = tracker.process.pid
     assert hello(tracker.port) and hello(tracker.port, "::1")
     assert len(manager.processes) == 1, "one connection for all"
+    assert has_no_delay(tracker, tracker.port)
+    assert has_no_delay(tracker, tracker.port, "::1")
 
     other, admin = free_port(), free_port()
     listen_on(tracker, v4, f"127.0.0.2:{other}")
@@ -394,6 +396,7 @@ def test_a_socket_and_no_more(start_binder):
         assert get(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0
         assert get(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
         assert get(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+        assert get(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         # Taken, by ourselves; and one that only the capability may have.
         s.listen()
         kind, rest, _ = ask(ours, "127.0.0.1", port)

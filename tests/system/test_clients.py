@@ -1,13 +1,16 @@
 """Who asked, and how much one may ask: PROXY, forwarded lists, limits."""
 
+import re
 import shutil
 import socket
 import struct
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
-from conftest import free_port, wait_for
+from conftest import TRACKER, free_port, wait_for
 
 OPEN = "/img/ctqu6f/m"
 
@@ -119,6 +122,15 @@ def test_proxy_header_of_a_stranger_is_refused(make_tracker):
     assert t.raw(PROXY[0][0] + REQUEST).status == 400
     assert t.raw(REQUEST).status == 200
     assert addresses(t) == ["127.0.0.1"]
+
+
+def test_what_is_no_proxy_header_is_not_counted_as_one(tracker):
+    """What a header of version 2 begins with, and nothing of it behind."""
+    counters = lambda: tracker.status()["counters"]
+    for refused in (b"\r\n\r\n", PROXY[0][0] + REQUEST, PROXY[3][0]):
+        assert tracker.raw(refused).status == 400
+    wait_for(lambda: counters()["requests_refused_total"] == 3, "the count")
+    assert counters()["proxy_headers_unexpected_total"] == 2
 
 
 class Front:
@@ -272,6 +284,85 @@ def test_connections_in_all(make_tracker):
     )
 
 
+HELLO = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", HELLO[:9], HELLO])
+def test_a_full_worker_lets_the_next_one_in(make_tracker, said):
+    """As soon as one of those that fill it is slow, or idles."""
+    t = make_tracker({
+        "http": {"workers": "1"},
+        "clients": {"max_connections": "4", "header_timeout": "60s",
+                    "idle_timeout": "60s"},
+    }).start()
+    held = [t.connect() for _ in range(4)]
+    try:
+        with t.connect() as c:
+            c.send(HELLO)
+            t.wait_log("full connections=4")
+            for other in held:
+                other.send(said)
+            assert c.reply().body == b"Hello."
+    finally:
+        for other in held:
+            other.close()
+    wait_for(
+        lambda: t.status()["counters"]["connections_recycled_total"] == 1,
+        "the count",
+    )
+
+
+def limit(pid, name, soft):
+    """As the user that it runs as: root may lack CAP_SYS_RESOURCE."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    user, group = (
+        int(re.search(rf"^{who}:\t(\d+)", status, re.M)[1])
+        for who in ("Uid", "Gid"))
+    subprocess.run(["prlimit", f"--pid={pid}", f"--{name}={soft}:"],
+                   check=True, user=user, group=group, extra_groups=[])
+
+
+def busy_s(pid):
+    """How long it ran, or would have, had others left it a core."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return (int(ran) + int(waited)) / 1e9
+
+
+def test_no_descriptor_is_left(make_tracker):
+    """The worker rests, and takes who waits when there is one again."""
+    t = make_tracker({"http": {"workers": "1"}}).start()
+    web = t.roles()["web[0]"]
+    with t.connect() as before:
+        before.send(HELLO)
+        assert before.reply().status == 200
+        limit(web, "nofile", "0")
+        with t.connect() as c:
+            c.send(HELLO)
+            t.wait_log('accept error="Too many open files"')
+            begun = busy_s(web)
+            time.sleep(1)
+            assert busy_s(web) - begun < 0.5
+            before.send(HELLO)
+            assert before.reply().status == 200
+            limit(web, "nofile", "64")
+            assert c.reply().body == b"Hello."
+
+
+@pytest.mark.skipif("sanitized" in TRACKER,
+                    reason="its malloc ends the worker when there is none")
+def test_no_memory_is_left_for_a_link(make_tracker):
+    """Found is found: the page tries again, and does not say not found."""
+    t = make_tracker({"http": {"workers": "1"}}).start()
+    path = t.link("ctqu6f", "long", "https://example.com/" + "é" * 30000)
+    t.wait_server("ctqu6f")
+    web = t.roles()["web[0]"]
+    limit(web, "as", "0")
+    reply = t.get(path)
+    assert reply.status == 503 and reply.header("Retry-After")
+    limit(web, "as", "unlimited")
+    assert t.get(path).status == 307
+
+
 def test_header_time_out(make_tracker):
     t = start(make_tracker, {"header_timeout": "1s"})
     with t.connect() as c:
@@ -280,6 +371,17 @@ def test_header_time_out(make_tracker):
         assert reply.status == 408 and reply.header("Connection") == "close"
         assert c.is_closed()
     with t.connect() as c:  # nothing sent: nothing said
+        assert c.is_closed()
+
+
+def test_a_time_out_behind_a_head_request(make_tracker):
+    """What is not complete has no method yet: the answer has its body."""
+    t = start(make_tracker, {"header_timeout": "1s"})
+    with t.connect() as c:
+        c.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert c.reply(head=True).status == 200
+        c.send(b"GET / HT")
+        assert c.reply().body == b"Request Timeout"
         assert c.is_closed()
 
 

@@ -6,6 +6,7 @@ and go on serving; no keeper and no worker may notice.
 
 import os
 import re
+import shutil
 import socket
 import struct
 import time
@@ -406,6 +407,50 @@ def test_few_descriptors(make_tracker, directory, pair):
     directory.put("mine")
     t.wait_log(r'certificate name="mine" pair=51 taken')
     served(t, 51)
+
+
+def test_no_room_for_a_while(make_tracker, directory, pair):
+    """What came too much is taken when others went: of the directory by
+    itself, a row when it is named again."""
+    directory.put("n0")
+    for i in range(1, 100):
+        shutil.copytree(directory.path / "n0", directory.path / f"n{i}")
+    t = make_tracker({
+        "http": {"workers": "1"},
+        "postal": {"mode": "mysql"},
+        "https": {
+            "listen": f"127.0.0.1:{free_port()}",
+            "certificates": str(directory.path),
+        },
+    }, command=["prlimit", "--nofile=256:256"])
+    t.start()
+    rest = int(t.wait_log(r" (\d+) are not served; raise LimitNOFILE=")[1])
+    assert 2 < rest < 50
+    served(t, 100 - rest)
+    no_room = r'certificate name="(n\d+)" error="too many pairs: no desc'
+    left_out = set(re.findall(no_room, t.log()))
+    assert len(left_out) == rest
+    with Handover(t) as h:
+        assert h.name([(NAME, "1")], FIRST) == [0]
+        assert h.give(NAME, "1", *pair) == h.LATER
+        assert h.name([], LAST) == []
+        t.wait_log(rf'name="track_certificates/{NAME}" is taken later: too '
+                   r"many pairs: no descriptors, or no memory")
+        # Room for those, and for one more.
+        named = [f"n{i}" for i in range(100)]
+        for name in [n for n in named if n not in left_out][:rest + 1]:
+            shutil.rmtree(directory.path / name)
+        wait_for(lambda: len(left_out & set(re.findall(
+            r'certificate name="(n\d+)" pair=\d+ taken', t.log()))) == rest,
+            "the rest of the directory", 60)
+        # Said once of each, however often it was tried.
+        assert len(re.findall(no_room, t.log())) == rest
+        assert h.name([(NAME, "1")], FIRST) == [0]
+        assert h.give(NAME, "1", *pair) == h.OFFERED
+        assert h.name([], LAST) == []
+        assert h.name([(NAME, "1")]) == []
+    t.wait_log(rf'name="track_certificates/{NAME}" pair=\d+ taken')
+    served(t, 100 - rest)
 
 
 def test_a_channel_that_is_not_read(serving):

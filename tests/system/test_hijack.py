@@ -158,15 +158,28 @@ def test_hijacked_admin(work, attack, reason):
     assert reason in log and "admin" in log, log
 
 
-@pytest.mark.parametrize("attack", ["store", "store-tables", "logger"])
-def test_flooded_worker(attack):
-    """A store or logger that was taken over keeps no worker from visitors."""
+def play_web(attack):
+    """The same of a real worker and a store or logger that attacks it."""
     r = subprocess.run(
         [WEB_PEER, TRACKER, attack],
         capture_output=True, text=True, timeout=120, check=False,
     )
     assert r.returncode == 0, (r.stdout, r.stderr)
-    assert r.stdout.splitlines() == [
+    return r.stdout.splitlines()
+
+
+def test_a_store_that_answers_what_was_not_asked():
+    assert play_web("crossed") == [
+        "visitors answered before",
+        "a click was answered as one",
+        "a challenge was answered as one",
+    ]
+
+
+@pytest.mark.parametrize("attack", ["store", "store-tables", "logger"])
+def test_flooded_worker(attack):
+    """A store or logger that was taken over keeps no worker from visitors."""
+    assert play_web(attack) == [
         "visitors answered before",
         "all taken",
         "visitors answered while flooded",

@@ -686,6 +686,38 @@ def test_limits_of_handshakes_are_reloaded(make_https):
         s.close()
 
 
+def test_half_open_handshakes_make_room_in_a_full_worker(make_https):
+    https = make_https(settings={
+        "http": {"workers": "1"}, "clients": {"max_connections": "4"},
+        "https": {"handshake_timeout": "60s"}})
+    held = [https.raw() for _ in range(4)]
+    try:
+        for s in held:
+            s.sendall(hello())
+        assert https.get("/").status == 200
+        assert https.tracker.get("/").status == 200
+    finally:
+        for s in held:
+            s.close()
+    assert "full connections=4" in https.tracker.log()
+
+
+def test_many_keepers_leave_descriptors_for_connections(make_https):
+    https = make_https(settings={
+        "http": {"workers": "1"}, "clients": {"max_connections": "20"},
+        "https": {"keepers": "16"}})
+    held = []
+    try:
+        for _ in range(20):
+            held.append(https.tracker.connect())
+            held[-1].send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert held[-1].reply().body == b"Hello."
+    finally:
+        for c in held:
+            c.close()
+    assert "accept error" not in https.tracker.log()
+
+
 def test_http_goes_on_beside(https):
     stop = threading.Event()
     slow = []

@@ -356,6 +356,36 @@ def test_a_visitor_of_before_a_reload_does_not_delay_the_end(make_tracker):
     assert "kill role" not in t.log()
 
 
+def test_who_waits_at_the_end_is_served_by_a_full_worker(make_tracker):
+    """Idle connections make room for him; his would be reset else."""
+    t = make_tracker({"http": {"workers": "1"},
+                      "clients": {"max_connections": "4"}}).start()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    web = t.roles()["web[0]"]
+    held = [t.connect() for _ in range(4)]
+    try:
+        for c in held:
+            c.send(request)
+            assert c.reply().body == b"Hello."
+        os.kill(web, signal.SIGSTOP)
+        held += [t.connect() for _ in range(3)]
+        for c in held[4:6]:
+            c.send(request)
+        t.process.send_signal(signal.SIGTERM)
+        t.wait_log("stop signal=15")
+        os.kill(web, signal.SIGCONT)
+        for c in held[4:6]:
+            reply = c.reply()
+            assert reply.body == b"Hello."
+            assert reply.header("Connection") == "close"
+        # The last one says nothing, and delays nobody.
+        assert t.process.wait(5) == 0
+        assert all(c.is_closed() for c in held)
+    finally:
+        for c in held:
+            c.close()
+
+
 def test_a_stale_socket_is_no_obstacle(tracker):
     tracker.may_die = True
     tracker.kill_all()

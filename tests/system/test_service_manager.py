@@ -11,12 +11,22 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from conftest import TRACKER, wait_for
-from service_manager import listening, start_with
+from service_manager import (
+    DescriptorStore, NotifySocket, has_no_delay, listening, start_with)
+
+
+class FullSocket(NotifySocket):
+    """Nobody reads for a while."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.fill()
 
 
 def is_reset(port):
@@ -65,6 +75,42 @@ def test_visitors_wait_through_a_restart(make_tracker, monkeypatch):
         start_with(tracker, [s], monkeypatch)
         assert waiting.reply().status == 200
     s.close()
+
+
+def test_a_slow_visitor_takes_no_port(make_tracker, monkeypatch):
+    """The end takes seconds, as he may finish; the ports are kept."""
+    tracker = make_tracker()
+    store = DescriptorStore(tracker)
+    tracker.start()
+    kept = [f"listen-127.0.0.1_{tracker.port}"]
+    wait_for(lambda: store.names() == kept, "the port to be kept")
+    with tracker.connect() as slow:
+        slow.send(b"GET / HTT")
+        assert tracker.get("/").status == 200  # accepted after him
+        tracker.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert tracker.process.wait(20) == 0
+        # Several times the monitor had looked at what there is to be kept.
+        assert time.monotonic() - began > 2
+        assert "FDSTOREREMOVE" not in tracker.notify.read()
+        assert store.names() == kept
+    with tracker.connect() as waiting:
+        waiting.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        store.pass_on(monkeypatch)
+        assert waiting.reply().status == 200
+    store.close()
+
+
+def test_replies_do_not_wait_for_an_acknowledgement(make_tracker, monkeypatch):
+    """TCP_NODELAY, on what we opened and on what systemd did."""
+    tracker = make_tracker()
+    with listening() as theirs:
+        other = theirs.getsockname()[1]
+        tracker.settings["http"]["listen"] += f" 127.0.0.1:{other}"
+        tracker.write_conf()
+        start_with(tracker, [theirs], monkeypatch)
+        assert has_no_delay(tracker, tracker.port)
+        assert has_no_delay(tracker, other)
 
 
 def test_one_address_beside_what_systemd_holds(make_tracker, monkeypatch):
@@ -118,6 +164,68 @@ def test_unnamed_socket(make_tracker, monkeypatch):
     assert tracker.get("/").status == 200
     named.close()
     unnamed.close()
+
+
+# --- a manager that does not keep up -------------------------------------------
+
+
+def in_order(text):
+    return re.findall(r"(READY|RELOADING|STOPPING)=1", text)
+
+
+def test_ready_finds_no_room(make_tracker, monkeypatch):
+    """Its queue is full all through the start: it hears of it afterwards."""
+    tracker = make_tracker()
+    monkeypatch.setattr("conftest.NotifySocket", FullSocket)
+    tracker.start(wait=False)
+    tracker.wait_log("monitor: serving")
+    tracker.wait_ready()
+    assert in_order(tracker.notify.text) == ["READY"]
+    assert "READY=1\nSTATUS=serving\n" in tracker.notify.text
+
+
+def test_a_reload_finds_no_room(tracker):
+    """What it was and when stays true; both are said, in their order."""
+    tracker.notify.read()
+    tracker.notify.fill()
+    before = time.monotonic_ns() // 1000
+    tracker.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: tracker.log().count("monitor: serving") == 2, "the reload")
+    after = time.monotonic_ns() // 1000
+    tracker.wait_ready(2)
+    said = tracker.notify.text
+    assert in_order(said) == ["READY", "RELOADING", "READY"]
+    assert before <= int(re.search(r"MONOTONIC_USEC=(\d+)", said)[1]) <= after
+
+
+def test_the_end_finds_no_room(tracker):
+    """A reload that nobody heard of is not told when it is over and gone."""
+    tracker.notify.read()
+    tracker.notify.fill()
+    with tracker.connect() as slow:
+        slow.send(b"GET / HTT")
+        assert tracker.get("/").status == 200
+        tracker.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: tracker.log().count("monitor: serving") == 2,
+                 "the reload")
+        tracker.process.send_signal(signal.SIGTERM)
+        tracker.wait_log("stop signal=15")
+        wait_for(lambda: "STOPPING=1" in tracker.notify.read(), "the word")
+        assert in_order(tracker.notify.text) == ["READY", "STOPPING"]
+        assert tracker.process.wait(20) == 0
+
+
+def test_the_end_during_a_reload(make_tracker):
+    """It does not say that it serves, when it is ending."""
+    tracker = make_tracker({"http": {"workers": "8"}}).start()
+    # Both signals wait; the lower number comes first.
+    tracker.process.send_signal(signal.SIGSTOP)
+    tracker.process.send_signal(signal.SIGHUP)
+    tracker.process.send_signal(signal.SIGTERM)
+    tracker.process.send_signal(signal.SIGCONT)
+    assert tracker.process.wait(20) == 0
+    assert in_order(tracker.notify.read()) == ["READY", "RELOADING", "STOPPING"]
+    assert "serving" not in tracker.log().split("stop signal=15")[1]
 
 
 # --- watchdog -----------------------------------------------------------------

@@ -3,7 +3,8 @@
  *
  * Starts the web role of the real binary as the monitor would, and floods it
  * as its store or its logger. Visitors have to be answered all the time, and
- * what came in one go has to be taken to its last message.
+ * what came in one go has to be taken to its last message. Or, with "crossed",
+ * answers as its store what was not asked.
  *
  * usage: web-peer TRACKER ATTACK
  * prints one line a step; exit 0 when the worker did all of that.
@@ -144,14 +145,13 @@ send_server(const struct ipc_channel *c, const char *token)
 
 /* --- a visitor --------------------------------------------------------- */
 
-/* What is answered to GET path, in time. */
+/* Asks for path on a connection of its own. */
 static int
-visit(const struct scene *s, const char *path)
+begin_visit(const struct scene *s, const char *path)
 {
 	const struct timeval within = {.tv_sec = ANSWER_WITHIN_S};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), status = 0;
-	char text[2048];
-	ssize_t n;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char text[256];
 
 	(void)snprintf(text, sizeof(text),
 	    "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path);
@@ -161,6 +161,17 @@ visit(const struct scene *s, const char *path)
 	    connect(fd, (const struct sockaddr *)&s->at, sizeof(s->at)) != 0 ||
 	    send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
 		stop_with("cannot visit");
+	return fd;
+}
+
+/* What is answered, in time. */
+static int
+end_visit(int fd)
+{
+	char text[2048];
+	int status = 0;
+	ssize_t n;
+
 	n = recv(fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		stop_with("a visitor was not answered");
@@ -169,6 +180,12 @@ visit(const struct scene *s, const char *path)
 		stop_with("a visitor got nonsense");
 	fd_close(&fd);
 	return status;
+}
+
+static int
+visit(const struct scene *s, const char *path)
+{
+	return end_visit(begin_visit(s, path));
 }
 
 static void
@@ -318,6 +335,46 @@ logger_at_once(struct scene *s)
 		stop_with("more were lost than were said");
 }
 
+/* --- answers to another question --------------------------------------- */
+
+static void
+send_challenged(struct scene *s, uint64_t ask)
+{
+	struct ipc_challenged body = {
+	    ask, IPC_CHALLENGE_FOUND, span_of("a challenge")};
+
+	send_message(&s->store, IPC_CHALLENGED, &body, -1);
+}
+
+static void
+send_no_link(struct scene *s, uint64_t ask)
+{
+	struct ipc_linked body = {.ask = ask, .status = IPC_LINKED_NONE};
+
+	send_message(&s->store, IPC_LINKED, &body, -1);
+}
+
+/* The wrong kind first: it is as if it had not come. */
+static void
+cross(struct scene *s)
+{
+	int fd = begin_visit(s, "/demo/link");
+	uint64_t ask = expect(&s->store, IPC_LINK).body.link.ask;
+
+	send_challenged(s, ask);
+	send_no_link(s, ask);
+	if (end_visit(fd) != 404)
+		stop_with("a click was answered with a challenge");
+	(void)printf("a click was answered as one\n");
+	fd = begin_visit(s, "/.well-known/acme-challenge/x");
+	ask = expect(&s->store, IPC_CHALLENGE).body.challenge.ask;
+	send_no_link(s, ask);
+	send_challenged(s, ask);
+	if (end_visit(fd) != 200)
+		stop_with("a challenge was answered with a link");
+	(void)printf("a challenge was answered as one\n");
+}
+
 /* --- attacks ----------------------------------------------------------- */
 
 static void
@@ -351,6 +408,13 @@ static const struct {
     {"logger", attack_logger},
 };
 
+static int
+end(const struct scene *s)
+{
+	(void)kill(s->web, SIGKILL);
+	return waitpid(s->web, NULL, 0) == s->web ? 0 : 1;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -364,6 +428,10 @@ main(int argc, char **argv)
 	s.logger = offer_channel(&s.monitor, IPC_LOGGER, 1);
 	send_server(&s.store, "demo");
 	visit_often(&s, "before");
+	if (strcmp(argv[2], "crossed") == 0) {
+		cross(&s);
+		return end(&s);
+	}
 	for (size_t i = 0; i < ARRAY_LENGTH(attacks); i++) {
 		if (strcmp(argv[2], attacks[i].name) != 0)
 			continue;
@@ -372,8 +440,7 @@ main(int argc, char **argv)
 		visit_often(&s, "while flooded");
 		end_flood(&s);
 		visit_often(&s, "after");
-		(void)kill(s.web, SIGKILL);
-		return waitpid(s.web, NULL, 0) == s.web ? 0 : 1;
+		return end(&s);
 	}
 	stop_with("no such attack");
 }

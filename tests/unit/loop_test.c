@@ -81,7 +81,7 @@ test_due(void **state)
 	(void)state;
 	assert_int_equal(loop_open(&loop, NULL, &e), 0);
 	loop.on_due = on_due;
-	loop_wake_at(&loop, start + 60000);
+	loop_wake_at(&loop, start + 160000);
 	/* The earlier one wins, whatever is asked for later. */
 	loop_wake_at(&loop, start + 5);
 	loop_wake_at(&loop, start + 50000);
@@ -92,12 +92,52 @@ test_due(void **state)
 	loop_close(&loop);
 }
 
+static void
+take_long(struct loop_watch *w, uint32_t events)
+{
+	(void)events;
+	(void)usleep(1500000);
+	(void)loop_remove(&loop, w);
+}
+
+static void
+stop_when_due(void *owner)
+{
+	(void)owner;
+	loop_stop(&loop);
+}
+
+/* What a callback takes of the time is not waited for once more. */
+static void
+test_due_behind_a_long_round(void **state)
+{
+	uint64_t start = clock_mono_ms();
+	struct err e;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(loop_open(&loop, NULL, &e), 0);
+	loop.on_due = stop_when_due;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	watches[0] = (struct loop_watch){ends[0], take_long};
+	assert_int_equal(loop_add(&loop, &watches[0], EPOLLIN), 0);
+	loop_wake_at(&loop, start + 1600);
+	assert_int_equal(loop_run(&loop, &e), 0);
+	assert_true(clock_mono_ms() >= start + 1600);
+	assert_true(clock_mono_ms() < start + 2500);
+	loop_close(&loop);
+	fd_close(&ends[0]);
+	fd_close(&ends[1]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_removed_watch_is_not_called),
 	    cmocka_unit_test(test_due),
+	    cmocka_unit_test(test_due_behind_a_long_round),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

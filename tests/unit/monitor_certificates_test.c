@@ -3,9 +3,12 @@
  */
 #include "tests/unit/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +19,8 @@ static char directory[] = "/tmp/certificates-test.XXXXXX";
 static struct certificates c;
 /* What was reported since the last look, a word each. */
 static char report[4096];
+/* Nothing that is reported can be taken. */
+static bool no_room;
 
 static void
 note(const char *what, const char *name)
@@ -46,6 +51,8 @@ changed(void *owner, const char *name, int chain_fd, int key_fd)
 	expect_sealed(chain_fd);
 	expect_sealed(key_fd);
 	note("changed", name);
+	if (no_room && certificates_postpone(&c, name))
+		note("postponed", name);
 }
 
 static void
@@ -204,6 +211,95 @@ test_what_is_no_pair(void **state)
 	assert_string_equal(look(true), "gone:half");
 }
 
+/* A look with so many descriptors more than are open; what it says. */
+static const char *
+look_with(rlim_t more)
+{
+	const struct certificates_found found = {
+	    NULL, changed, unreadable, gone, too_many};
+	struct rlimit all, few;
+	struct err e;
+	int next = dup(STDERR_FILENO);
+
+	assert_true(next >= 0);
+	(void)close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	few = (struct rlimit){(rlim_t)next + more, all.rlim_max};
+	report[0] = '\0';
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	if (certificates_look(&c, directory, true, &found, &e) != 0)
+		assert_int_equal(e.code, EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	return report;
+}
+
+/* Whatever fails for want of a descriptor is no fault of the file: it is told
+ * once, nothing is gone, and the pair is taken as soon as there is one. */
+static void
+test_no_descriptors(void **state)
+{
+	unsigned int told = 0;
+	rlim_t more = 0;
+
+	(void)state;
+	make_pair("a", "one");
+	assert_string_equal(look(true), "changed:a");
+	put("a/privkey.pem", "two");
+	while (strcmp(look_with(more), "changed:a") != 0) {
+		if (report[0] != '\0') {
+			assert_non_null(strstr(report, "unreadable:a :"));
+			assert_non_null(strstr(report, "Too many open files"));
+			told++;
+		}
+		assert_true(++more < 20);
+	}
+	assert_true(more > 3);
+	assert_int_equal(told, 1);
+	/* Not seen, twice, is not away. */
+	for (int i = 0; i < 2; i++)
+		assert_string_equal(look_with(1), "");
+	assert_string_equal(look(true), "");
+	/* By itself, and not before some looks have passed. */
+	put("a/privkey.pem", "three");
+	for (more--; told == 1; told += report[0] != '\0')
+		(void)look_with(more);
+	for (int i = 0; i < 4; i++)
+		assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:a");
+	assert_string_equal(look(true), "");
+	run("rm -r a");
+	assert_string_equal(look(true), "gone:a");
+}
+
+static void
+test_postponed(void **state)
+{
+	(void)state;
+	make_pair("a", "one");
+	no_room = true;
+	assert_string_equal(look(true), "changed:a postponed:a");
+	for (int i = 0; i < 4; i++)
+		assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:a");
+	/* A reload does not wait, nor does another file. */
+	assert_string_equal(look(true), "changed:a");
+	put("a/privkey.pem", "two");
+	assert_string_equal(look(false), "");
+	assert_string_equal(look(false), "changed:a");
+	no_room = false;
+	assert_string_equal(look(true), "changed:a");
+	for (int i = 0; i < 8; i++)
+		assert_string_equal(look(false), "");
+	/* It is told once more when it was there meanwhile. */
+	no_room = true;
+	put("a/privkey.pem", "three");
+	assert_string_equal(look(true), "changed:a postponed:a");
+	no_room = false;
+	run("rm -r a");
+	assert_string_equal(look(true), "gone:a");
+	assert_false(certificates_postpone(&c, "a"));
+}
+
 static void
 test_too_many(void **state)
 {
@@ -270,6 +366,8 @@ main(void)
 	    cmocka_unit_test(test_comes_and_goes),
 	    cmocka_unit_test(test_links),
 	    cmocka_unit_test(test_what_is_no_pair),
+	    cmocka_unit_test(test_no_descriptors),
+	    cmocka_unit_test(test_postponed),
 	    cmocka_unit_test(test_too_many_entries),
 	    cmocka_unit_test(test_too_many),
 	    cmocka_unit_test(test_no_directory),
