@@ -37,6 +37,7 @@ check_chain(struct span text)
 	static uint8_t memory[PEM_MAX];
 	struct span whole = {memory, text.len}, rest, name;
 	struct tls_certificate c;
+	struct tls_entry entry;
 	struct tls_set *set;
 	struct err e;
 	size_t n = 0;
@@ -59,7 +60,8 @@ check_chain(struct span text)
 	rest = c.names;
 	for (; tls_certificate_next_name(&rest, &name); n++) {
 		demand_inside(name, whole);
-		demand(name.len == 1 || tls_set_find(set, name) != NULL);
+		demand(name.len == 1 ||
+		       tls_set_find(set, name, c.not_before, &entry));
 		if (name.p[0] != '*' && name.p[0] != '.')
 			demand(tls_certificate_covers(&c, name));
 	}

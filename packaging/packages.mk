@@ -16,15 +16,20 @@ export SOURCE_DATE_EPOCH
 dist_name := postal-tracker-$(VERSION)
 dist_file := $(BUILD)/$(dist_name).tar.gz
 
+# $(BUILD) when it is inside the tree, where it is no source.
+build_inside := $(patsubst $(CURDIR)/%,%,$(filter $(CURDIR)/%,$(abspath $(BUILD))))
+
 .PHONY: dist deb rpm check-packaging
 # The files that git knows or would take, as they are now; in an unpacked
 # tarball all files.
 dist: ## source tarball, $(BUILD)/postal-tracker-VERSION.tar.gz
 	@mkdir -p $(BUILD)
 	@if [ -e .git ]; then \
-		$(git) ls-files -z --cached --others --exclude-standard; \
+		$(git) ls-files -z --cached --others --exclude-standard \
+			$(if $(build_inside),-- ':(exclude,literal)$(build_inside)'); \
 	else \
-		find . -path ./build -prune -o -type f -printf '%P\0'; \
+		find . \( -path ./build -o -path './$(build_inside)' \) -prune -o \
+			-type f -printf '%P\0'; \
 	fi | LC_ALL=C sort -z >$(BUILD)/dist.files
 	@tar --create --file=$(BUILD)/dist.tar --format=ustar --null \
 		--no-recursion --files-from=$(BUILD)/dist.files \

@@ -22,7 +22,7 @@
 #define HEAD_MAX 8192
 /* All metrics, of hundreds of roles and of all certificates that there may be,
  * whatever names they have. Used as it is needed. */
-#define PAGE_SIZE (4u * 1024 * 1024)
+#define PAGE_SIZE (8u * 1024 * 1024)
 /* Names and states of the same; a refusal of each may have a row of its own. */
 #define PAIRS_SIZE (4u * 1024 * 1024)
 

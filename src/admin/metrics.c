@@ -380,27 +380,45 @@ put_pairs(struct writer *w, const struct metrics_facts *f)
 	}
 }
 
+/* A time of each pair that is served. */
 static void
-put_pair_ends(struct writer *w, const struct metrics_facts *f)
+put_pair_times(struct writer *w, const struct metrics_facts *f,
+    const char *name, const char *help, size_t offset)
 {
-	static const char name[] = "certificate_end_time_seconds";
 	struct cursor c = cursor_of(f->pairs.records);
 	struct ipc_pair_state_row row;
+	int64_t time;
 
 	if (f->pairs.count == 0)
 		return;
-	exposition_head(w, name, gauge,
-	    "When a certificate that is served ends, in seconds since 1970.");
+	exposition_head(w, name, gauge, help);
 	for (size_t i = 0; i < f->pairs.count; i++) {
 		struct exposition_labels labels = {1, {{"name", {NULL, 0}}}};
 
 		ipc_next(&c, &ipc_pair_state_row_record, &row);
+		memcpy(&time, (const uint8_t *)&row + offset, sizeof(time));
 		labels.list[0].value = row.name;
-		if (row.not_after > 0 && (row.state == IPC_CERTIFICATE_SERVED ||
-					     row.state == IPC_CERTIFICATE_KEPT))
-			exposition_number(
-			    w, name, "", &labels, (uint64_t)row.not_after);
+		if (time > 0 && (row.state == IPC_CERTIFICATE_SERVED ||
+				    row.state == IPC_CERTIFICATE_KEPT))
+			exposition_number(w, name, "", &labels, (uint64_t)time);
 	}
+}
+
+static void
+put_pair_starts(struct writer *w, const struct metrics_facts *f)
+{
+	put_pair_times(w, f, "certificate_start_time_seconds",
+	    "When a certificate that is served began to be valid, in seconds "
+	    "since 1970.",
+	    offsetof(struct ipc_pair_state_row, not_before));
+}
+
+static void
+put_pair_ends(struct writer *w, const struct metrics_facts *f)
+{
+	put_pair_times(w, f, "certificate_end_time_seconds",
+	    "When a certificate that is served ends, in seconds since 1970.",
+	    offsetof(struct ipc_pair_state_row, not_after));
 }
 
 /* --- all --------------------------------------------------------------- */
@@ -416,6 +434,7 @@ static void (*const sections[])(
     put_roles,
     put_commits,
     put_pairs,
+    put_pair_starts,
     put_pair_ends,
 };
 

@@ -274,10 +274,10 @@ static bool
 is_found(
     const struct pairs_look *l, const struct pair_look *one, struct span name)
 {
-	const struct tls_entry *entry = tls_set_find(l->set, name);
+	struct tls_entry entry;
 
-	return entry != NULL &&
-	       entry->of[one->identity->certificate.key.kind] == one->identity;
+	return tls_set_find(l->set, name, l->now, &entry) &&
+	       entry.of[one->identity->certificate.key.kind] == one->identity;
 }
 
 /* The names for which clients get this one, and not another one. */
@@ -318,7 +318,7 @@ say_good(struct pairs_look *l, const struct pair_look *one)
 		    "whoever asks for no name, or one without a certificate");
 	else if (n == 0)
 		(void)snprintf(names, sizeof(names), "%s",
-		    "nobody (others have its names for longer)");
+		    "nobody (others that end no sooner have its names)");
 	check_say(l->k, "ok",
 	    "certificate %s: %s, ends in %" PRId64 " days, served to %s%s",
 	    one->name, c->key.kind == TLS_KEY_EC ? "EC" : "RSA",

@@ -69,6 +69,7 @@ static void
 json_certificate(
     const struct domains_look *k, const struct domains_certificate *one)
 {
+	const struct tls_certificate *c;
 	struct span rest, name;
 	const char *comma = "";
 
@@ -76,12 +77,13 @@ json_certificate(
 		(void)printf(",\"certificate\":null");
 		return;
 	}
+	c = &one->identity->certificate;
 	(void)printf(",\"certificate\":{\"directory\":");
 	json_string(stdout, span_of(one->name));
 	(void)printf(",\"not_after\":%" PRId64 ",\"days_left\":%" PRId64
 		     ",\"names\":[",
-	    one->c.not_after, (one->c.not_after - k->now) / DAY);
-	rest = one->c.names;
+	    c->not_after, (c->not_after - k->now) / DAY);
+	rest = c->names;
 	while (tls_certificate_next_name(&rest, &name)) {
 		(void)fputs(comma, stdout);
 		json_string(stdout, name);
@@ -163,7 +165,7 @@ print_certificate(
 		    out, "certificate %s/", k->certificates.directory);
 		plain_text(out, span_of(one->name));
 		(void)fprintf(out, ", %" PRId64 " days left",
-		    (one->c.not_after - k->now) / DAY);
+		    (one->identity->certificate.not_after - k->now) / DAY);
 	} else if (d->row != NULL)
 		(void)fprintf(out,
 		    "certificate of Postal's track_certificates, %" PRId64

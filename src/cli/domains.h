@@ -13,7 +13,7 @@
 #include "cli/certificates.h"
 #include "cli/internal.h"
 #include "config/config.h"
-#include "tls/certificate.h"
+#include "tls/set.h"
 
 /* --- addresses (domains_dns.c) ----------------------------------------- */
 
@@ -48,16 +48,16 @@ void domains_resolve(struct domains_dns *dns, const char *name,
 /* --- certificates (domains_certificate.c) ------------------------------ */
 
 struct domains_certificate {
-	char name[256]; /* of its directory */
-	struct tls_certificate c;
-	uint8_t *memory;
-	char error[256]; /* why it cannot be used; empty: it can */
+	char name[256];			     /* of its directory */
+	const struct tls_identity *identity; /* NULL: it cannot be used */
+	char error[256];		     /* why; else empty */
 };
 
 struct domains_certificates {
 	const char *directory;
 	struct domains_certificate *list;
 	size_t n;
+	struct tls_set *set; /* a worker's; NULL: nothing was read */
 };
 
 /* Reads <directory>/<name>/fullchain.pem of every name. Owner: the caller
@@ -69,19 +69,24 @@ int domains_read_certificates(
     struct domains_certificates *all, const char *directory, struct err *e);
 void domains_clear_certificates(struct domains_certificates *all);
 
-/* The usable one that covers host and is valid for longest; NULL: none. */
+/* The one that a worker serves for host; of two kinds of keys the one that
+ * ends last, since the other one gives way when it ends. NULL: it serves none
+ * that covers host and is valid now. */
 const struct domains_certificate *domains_find_certificate(
     const struct domains_certificates *all, const char *host, int64_t now);
 /* The one in the directory of this name; NULL: there is none. */
 const struct domains_certificate *domains_certificate_of(
     const struct domains_certificates *all, const char *host);
-/* Whether there is one for it, be it of use or not: then a worker looks for
- * no row of Postal's. */
+/* Whether there is one for it, be it valid or not: then a worker looks for no
+ * row of Postal's. */
 bool domains_has_pair(const struct domains_certificates *all, const char *host);
-/* Whether less than a third of its life is left, and less than 30 days. */
-bool domains_is_due(const struct tls_certificate *c, int64_t now);
-/* The same of a row of track_certificates, with 14 days: Postal renews it by
- * itself when 31 to 21 are left, and tries again every day. */
+/* Whether it is valid for host, and at least a third of its life is left, or 30
+ * days. NULL: it is not. */
+bool domains_lasts(
+    const struct domains_certificate *one, const char *host, int64_t now);
+/* Whether less than a third of its life is left of a row of track_certificates,
+ * and less than 14 days: Postal renews it by itself when 31 to 21 are left, and
+ * tries again every day. */
 bool domains_row_is_due(const struct certificate_state *row, int64_t now);
 /* What is served of the row of this name, valid now; NULL: nothing. */
 const struct certificate_state *domains_find_row(
@@ -90,6 +95,10 @@ const struct certificate_state *domains_find_row(
 /* --- the ACME client (domains_acme.c) ---------------------------------- */
 
 #define DOMAINS_STATE_DIRECTORY "/var/lib/postal-tracker-acme/state"
+#define DOMAINS_ACME_CONF "/etc/postal-tracker/acme.conf"
+/* That of packaging/acme/postal-tracker-acme. */
+#define DOMAINS_AUTHORITY "https://acme-v02.api.letsencrypt.org/directory"
+#define DOMAINS_AUTHORITY_SIZE 512
 
 /* What packaging/acme/postal-tracker-acme notes of a name that failed. */
 struct domains_acme {
@@ -99,7 +108,13 @@ struct domains_acme {
 	char error[512];
 };
 
-/* Reads <directory>/<name>. Security: the file is an unprivileged user's. */
+/* The authority that is asked: ACME_URL of the environment, as the service has
+ * it, or else of the file at path, as systemd reads it. */
+void domains_read_authority(
+    const char *path, char authority[DOMAINS_AUTHORITY_SIZE]);
+
+/* Reads <directory>/<name>; a note of another authority is none. Security: the
+ * file is an unprivileged user's. */
 void domains_read_acme(
     struct domains_acme *a, const char *directory, const char *name);
 

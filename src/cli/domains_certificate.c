@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,10 +69,30 @@ look_for_key(struct domains_certificate *one, int dir_fd, struct err *e)
 	return 0;
 }
 
-/* How many bytes it takes. */
-static size_t
-read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
+/* Where a worker would have it. */
+static int
+enter(struct domains_certificates *all, size_t at, struct tls_chain *chain,
+    struct err *e)
 {
+	struct domains_certificate *one = &all->list[at];
+	int failed =
+	    strcmp(one->name, "default") == 0
+		? tls_set_enter_default(all->set, chain, e)
+		: tls_set_enter(all->set, chain, span_of(one->name), e);
+
+	if (failed == 0)
+		one->identity =
+		    tls_set_at(all->set, tls_set_size(all->set) - 1);
+	return failed;
+}
+
+/* Of the last one; how many bytes it takes. */
+static size_t
+read_last(struct domains_certificates *all, int dir_fd, uint8_t *pem)
+{
+	size_t at = all->n - 1;
+	struct domains_certificate *one = &all->list[at];
+	struct tls_chain *chain = NULL;
 	char path[300];
 	struct err e;
 	size_t len;
@@ -80,37 +101,34 @@ read_one(struct domains_certificate *one, int dir_fd, uint8_t *pem)
 	(void)snprintf(path, sizeof(path), "%s/fullchain.pem", one->name);
 	if (read_file(dir_fd, path, pem, &len, &e) != 0) {
 		failed = err_prefix(&e, "fullchain.pem");
-	} else if ((one->memory = malloc(len + 1)) == NULL) {
-		failed = err_errno(&e, "no memory");
+	} else if ((chain = tls_chain_new(
+			(struct span){pem, len}, (uint32_t)at, &e)) == NULL) {
+		failed = err_prefix(&e, "fullchain.pem");
 	} else {
-		failed = tls_certificate_parse(
-		    &one->c, (struct span){pem, len}, one->memory, len + 1, &e);
-		if (failed != 0)
-			(void)err_prefix(&e, "fullchain.pem");
-		else
-			failed = look_for_key(one, dir_fd, &e);
+		failed = look_for_key(one, dir_fd, &e);
+		if (failed == 0)
+			failed = enter(all, at, chain, &e);
 	}
+	tls_chain_release(chain);
 	if (failed != 0)
 		(void)snprintf(one->error, sizeof(one->error), "%.255s",
 		    e.text[0] != '\0' ? e.text : "cannot be read");
 	return len;
 }
 
-static struct domains_certificate *
+static int
 add(struct domains_certificates *all, const char *name, struct err *e)
 {
 	struct domains_certificate *grown =
 	    array_with_room(all->list, all->n, sizeof(*grown));
 
-	if (grown == NULL) {
-		(void)err_errno(e, "no memory for certificates");
-		return NULL;
-	}
+	if (grown == NULL)
+		return err_errno(e, "no memory for certificates");
 	all->list = grown;
 	grown += all->n++;
-	*grown = (struct domains_certificate){.memory = NULL};
+	*grown = (struct domains_certificate){.identity = NULL};
 	(void)span_to_text(span_of(name), grown->name, sizeof(grown->name));
-	return grown;
+	return 0;
 }
 
 /* What is no directory is skipped; a symbolic link may lead to one. */
@@ -118,7 +136,6 @@ static int
 read_all(
     struct domains_certificates *all, DIR *dir, uint8_t *pem, struct err *e)
 {
-	struct domains_certificate *one;
 	struct dirent *entry;
 	struct stat st;
 	size_t bytes = 0;
@@ -134,9 +151,9 @@ read_all(
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) != 0 ||
 		    !S_ISDIR(st.st_mode))
 			continue;
-		if ((one = add(all, entry->d_name, e)) == NULL)
+		if (add(all, entry->d_name, e) != 0)
 			return -1;
-		bytes += read_one(one, dirfd(dir), pem);
+		bytes += read_last(all, dirfd(dir), pem);
 		if (bytes > DOMAINS_CHAINS_MOST)
 			return err_set(e,
 			    "[https] certificates %s: the certificates have "
@@ -152,13 +169,16 @@ domains_read_certificates(
     struct domains_certificates *all, const char *directory, struct err *e)
 {
 	uint8_t *pem = malloc(PEM_MAX);
+	struct hash_key key = {0, 0};
 	DIR *dir = certificates_open_directory(directory, e);
 	int failed = -1;
 
 	*all = (struct domains_certificates){.directory = directory};
 	if (dir == NULL)
 		(void)err_prefix(e, "[https] certificates");
-	else if (pem == NULL)
+	else if (getrandom(&key, sizeof(key), 0) != sizeof(key))
+		(void)err_errno(e, "no random bytes");
+	else if (pem == NULL || (all->set = tls_set_new(&key)) == NULL)
 		(void)err_errno(e, "no memory for certificates");
 	else
 		failed = read_all(all, dir, pem, e);
@@ -171,29 +191,37 @@ domains_read_certificates(
 void
 domains_clear_certificates(struct domains_certificates *all)
 {
-	for (size_t i = 0; i < all->n; i++)
-		free(all->list[i].memory);
+	tls_set_release(all->set);
 	free(all->list);
-	all->list = NULL;
-	all->n = 0;
+	*all = (struct domains_certificates){.list = NULL};
+}
+
+static bool
+is_usable(const struct tls_identity *identity, const char *host, int64_t now)
+{
+	return identity != NULL && tls_identity_is_valid(identity, now) &&
+	       tls_certificate_covers(&identity->certificate, span_of(host));
 }
 
 const struct domains_certificate *
 domains_find_certificate(
     const struct domains_certificates *all, const char *host, int64_t now)
 {
-	const struct domains_certificate *best = NULL;
+	const struct tls_identity *best = NULL;
+	struct tls_entry entry;
 
-	for (size_t i = 0; i < all->n; i++) {
-		const struct domains_certificate *one = &all->list[i];
+	if (all->set == NULL ||
+	    !tls_set_find(all->set, span_of(host), now, &entry))
+		return NULL;
+	for (size_t kind = 0; kind < TLS_KEY_KINDS; kind++) {
+		const struct tls_identity *each = entry.of[kind];
 
-		if (one->error[0] == '\0' && one->c.not_before <= now &&
-		    one->c.not_after > now &&
-		    tls_certificate_covers(&one->c, span_of(host)) &&
-		    (best == NULL || one->c.not_after > best->c.not_after))
-			best = one;
+		if (is_usable(each, host, now) &&
+		    (best == NULL || each->certificate.not_after >
+					 best->certificate.not_after))
+			best = each;
 	}
-	return best;
+	return best == NULL ? NULL : &all->list[best->key_id];
 }
 
 const struct domains_certificate *
@@ -208,15 +236,7 @@ domains_certificate_of(const struct domains_certificates *all, const char *host)
 bool
 domains_has_pair(const struct domains_certificates *all, const char *host)
 {
-	for (size_t i = 0; i < all->n; i++) {
-		const struct domains_certificate *one = &all->list[i];
-
-		if (one->error[0] == '\0' &&
-		    (tls_certificate_covers(&one->c, span_of(host)) ||
-			strcasecmp(one->name, host) == 0))
-			return true;
-	}
-	return false;
+	return all->set != NULL && tls_set_covers(all->set, span_of(host));
 }
 
 static bool
@@ -229,9 +249,15 @@ is_due(int64_t not_before, int64_t not_after, int64_t days, int64_t now)
 }
 
 bool
-domains_is_due(const struct tls_certificate *c, int64_t now)
+domains_lasts(
+    const struct domains_certificate *one, const char *host, int64_t now)
 {
-	return is_due(c->not_before, c->not_after, DUE_DAYS, now);
+	const struct tls_certificate *c;
+
+	if (one == NULL || !is_usable(one->identity, host, now))
+		return false;
+	c = &one->identity->certificate;
+	return !is_due(c->not_before, c->not_after, DUE_DAYS, now);
 }
 
 /* --- rows of track_certificates ---------------------------------------- */

@@ -46,6 +46,19 @@ is_host_name(const char *name)
 	return labels >= 2;
 }
 
+/*
+ * Whether what is served lasts, or will be followed by what does: the pair of
+ * its own directory, which is all that an ACME client would make anew.
+ */
+static bool
+needs_nothing(const struct domains_look *k, const struct domains_one *d)
+{
+	if (d->row != NULL)
+		return !domains_row_is_due(d->row, k->now);
+	return domains_lasts(d->certificate, d->name, k->now) ||
+	       domains_lasts(d->own, d->name, k->now);
+}
+
 static void
 look_at(struct domains_look *k, struct domains_one *d)
 {
@@ -53,18 +66,16 @@ look_at(struct domains_look *k, struct domains_one *d)
 		d->need = DOMAINS_NEED_NAME;
 		return;
 	}
-	d->certificate =
-	    domains_find_certificate(&k->certificates, d->name, k->now);
 	d->own = domains_certificate_of(&k->certificates, d->name);
 	domains_read_acme(&d->acme, k->o->state, d->name);
 	/* As a worker chooses: a row only where no pair is for the name. */
 	if (!domains_has_pair(&k->certificates, d->name))
 		d->row = domains_find_row(&k->served, d->name, k->now);
-	d->need = DOMAINS_NEED_CERTIFICATE;
-	if (d->certificate != NULL
-		? !domains_is_due(&d->certificate->c, k->now)
-		: d->row != NULL && !domains_row_is_due(d->row, k->now))
-		d->need = DOMAINS_NEED_NOTHING;
+	if (d->row == NULL)
+		d->certificate =
+		    domains_find_certificate(&k->certificates, d->name, k->now);
+	d->need = needs_nothing(k, d) ? DOMAINS_NEED_NOTHING
+				      : DOMAINS_NEED_CERTIFICATE;
 	/* A look-up may take long: not one that scripts have no use for. */
 	if (k->o->needing && d->need == DOMAINS_NEED_NOTHING)
 		return;

@@ -384,9 +384,10 @@ serve(struct process *p)
 
 		if (!p->ready && feed_is_up(&f->feed)) {
 			p->ready = true;
-			notify_send(
+			notify_ready(
 			    &p->notify, "READY=1\nSTATUS=forwarding events");
 		}
+		notify_repeat(&p->notify);
 		wait_until(p, feed_watchdog(p, due_ms));
 	}
 }
@@ -481,7 +482,7 @@ clear(struct process *p)
 {
 	struct forwarder *f = &p->forwarder;
 
-	notify_send(&p->notify, "STOPPING=1");
+	notify_stopping(&p->notify, "STOPPING=1");
 	feed_drop(&f->feed);
 	host_drop(&f->main_host);
 	host_drop(&f->message_host);

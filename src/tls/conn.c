@@ -216,7 +216,7 @@ keep_name(struct tls_conn *c, const struct tls_hello *h)
 static void
 decide(struct tls_conn *c)
 {
-	const struct tls_entry *entry;
+	struct tls_entry entry;
 	struct tls_failure f;
 	struct tls_hello h;
 
@@ -226,12 +226,11 @@ decide(struct tls_conn *c)
 	}
 	keep_name(c, &h);
 	c->has_alpn = h.has_alpn;
-	entry = tls_set_find(c->server->set, h.name);
 	if (tls_choose_check(&h, &f) != 0) {
 		fail(c, f);
 		return;
 	}
-	if (entry == NULL) {
+	if (!tls_set_find(c->server->set, h.name, c->server->wall_s, &entry)) {
 		fail(c, (struct tls_failure){TLS_REASON_NAME,
 			    TLS_ALERT_UNRECOGNIZED_NAME,
 			    h.name.len > 0 ? "no certificate for this name"
@@ -246,7 +245,7 @@ decide(struct tls_conn *c)
 		follow(c);
 		return;
 	}
-	if (tls_choose(&h, entry, tls_has_aes(), &c->choice, &f) != 0) {
+	if (tls_choose(&h, &entry, tls_has_aes(), &c->choice, &f) != 0) {
 		fail(c, f);
 		return;
 	}

@@ -222,8 +222,8 @@ read_fragment(struct tls_hello *h, struct cursor *c)
 {
 	uint8_t n = cursor_u8(c);
 
-	(void)h;
-	return n >= 1 && n <= 4 ? 0 : -1;
+	h->bad_fragment = n < 1 || n > 4;
+	return 0;
 }
 
 static int
@@ -364,9 +364,14 @@ tls_hello_parse(struct tls_hello *h, struct span message, struct tls_failure *f)
 	 * served. RFC 5246 7.4.1.4.1, RFC 8422 4. */
 	*h = (struct tls_hello){.groups = 1u << TLS_GROUP_P256};
 	(void)cursor_bytes(&c, MESSAGE_HEADER);
-	if (read_body(h, &c) == 0)
+	if (read_body(h, &c) != 0)
+		(void)wrong(f, TLS_REASON_BROKEN, TLS_ALERT_DECODE_ERROR,
+		    "the ClientHello cannot be read");
+	else if (h->bad_fragment)
+		/* RFC 6066 4. */
+		(void)wrong(f, TLS_REASON_BROKEN, TLS_ALERT_ILLEGAL_PARAMETER,
+		    "the client wants fragments of no known size");
+	else
 		return 0;
-	(void)wrong(f, TLS_REASON_BROKEN, TLS_ALERT_DECODE_ERROR,
-	    "the ClientHello cannot be read");
 	return -1;
 }

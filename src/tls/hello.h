@@ -112,7 +112,8 @@ struct tls_hello {
 	bool has_tls12;		/* and TLS 1.2 is in it */
 	bool has_alpn, has_http11;
 	bool uncompressed;
-	uint32_t seen; /* extensions that were there; the parser's own */
+	bool bad_fragment; /* of a size that there is not; never when read */
+	uint32_t seen;	   /* extensions that were there; the parser's own */
 };
 
 /* Reads a whole message. 0, or -1 with the failure. */

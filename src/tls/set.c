@@ -10,8 +10,17 @@
 
 #include "base/array.h"
 
+/* Of one name and kind of key. More than a few that are each valid when the
+ * others are not is nobody's intention. */
+#define CLAIMS_MAX 3
+
+/* Who may be served, by kind of key, the one that ends last first. */
+struct claims {
+	const struct tls_identity *of[TLS_KEY_KINDS][CLAIMS_MAX];
+};
+
 struct row {
-	struct tls_entry entry;
+	struct claims claims;
 	uint8_t len; /* 0: the row is free */
 	uint8_t name[TLS_NAME_MAX];
 };
@@ -30,7 +39,7 @@ struct tls_set {
 	size_t n_rows, cap_rows;
 	struct tls_chain **held;
 	size_t n_held;
-	struct tls_entry fallback;
+	struct claims fallback;
 	bool has_fallback;
 };
 
@@ -131,30 +140,35 @@ row_of(const struct tls_set *s, struct span name)
 	return &s->rows[at];
 }
 
-static const struct tls_entry *
+static const struct claims *
 find(const struct tls_set *s, struct span name)
 {
 	struct row *r =
 	    s->cap_rows > 0 && name.len > 0 ? row_of(s, name) : NULL;
 
-	return r != NULL && r->len != 0 ? &r->entry : NULL;
+	return r != NULL && r->len != 0 ? &r->claims : NULL;
 }
 
-/* Its own entry, or that of a wildcard. */
-static const struct tls_entry *
-find_covering(const struct tls_set *s, struct span name)
+/* Those to the name itself, and those to the wildcard of its parent domain. */
+struct found {
+	const struct claims *own, *wildcard;
+};
+
+static struct found
+find_both(const struct tls_set *s, struct span name)
 {
 	uint8_t lower[TLS_NAME_MAX];
 	size_t len = canonical(name, lower);
-	const struct tls_entry *found = find(s, (struct span){lower, len});
+	struct found found = {find(s, (struct span){lower, len}), NULL};
 	size_t dot = 0;
 
 	/* "*" takes the place of the first label, however long that is. */
 	while (dot < len && lower[dot] != '.')
 		dot++;
-	if (found == NULL && dot > 0 && dot < len) {
+	if (dot > 0 && dot < len) {
 		lower[dot - 1] = '*';
-		found = find(s, (struct span){lower + dot - 1, len - dot + 1});
+		found.wildcard =
+		    find(s, (struct span){lower + dot - 1, len - dot + 1});
 	}
 	return found;
 }
@@ -184,15 +198,31 @@ grow_rows(struct tls_set *s, size_t wanted)
 	return 0;
 }
 
-static void
-put(struct tls_entry *entry, const struct tls_identity *identity)
+/* Whether x is valid whenever y is. */
+static bool
+outlives(const struct tls_certificate *x, const struct tls_certificate *y)
 {
-	const struct tls_identity **at =
-	    &entry->of[identity->certificate.key.kind];
+	return x->not_before <= y->not_before && x->not_after >= y->not_after;
+}
 
-	if (*at == NULL ||
-	    (*at)->certificate.not_after < identity->certificate.not_after)
-		*at = identity;
+static void
+put(struct claims *claims, const struct tls_identity *identity)
+{
+	const struct tls_certificate *c = &identity->certificate;
+	const struct tls_identity **of = claims->of[c->key.kind];
+	size_t at = 0;
+
+	while (at < CLAIMS_MAX && of[at] != NULL &&
+	       of[at]->certificate.not_after >= c->not_after) {
+		if (outlives(&of[at]->certificate, c))
+			return;
+		at++;
+	}
+	if (at == CLAIMS_MAX)
+		return;
+	memmove((void *)&of[at + 1], (const void *)&of[at],
+	    (CLAIMS_MAX - 1 - at) * sizeof(of[0]));
+	of[at] = identity;
 }
 
 /* There is room: grow_rows was asked beforehand. */
@@ -211,7 +241,7 @@ enter(struct tls_set *s, struct span name, const struct tls_identity *identity)
 		memcpy(r->name, lower, len);
 		s->n_rows++;
 	}
-	put(&r->entry, identity);
+	put(&r->claims, identity);
 }
 
 /* --- filling ----------------------------------------------------------- */
@@ -251,7 +281,7 @@ int
 tls_set_enter_where_none(
     struct tls_set *s, struct tls_chain *c, struct span name, struct err *e)
 {
-	if (find_covering(s, name) != NULL)
+	if (tls_set_covers(s, name))
 		return 0;
 	if (grow_rows(s, s->n_rows + 1) != 0 || grow_held(s) != 0)
 		return err_set(e, "no memory");
@@ -295,12 +325,75 @@ tls_set_add_default(
 
 /* --- asking ------------------------------------------------------------ */
 
-const struct tls_entry *
-tls_set_find(const struct tls_set *s, struct span name)
+bool
+tls_set_covers(const struct tls_set *s, struct span name)
 {
-	const struct tls_entry *found = find_covering(s, name);
+	struct found found = find_both(s, name);
 
-	return found == NULL && s->has_fallback ? &s->fallback : found;
+	return found.own != NULL || found.wildcard != NULL;
+}
+
+bool
+tls_identity_is_valid(const struct tls_identity *identity, int64_t now)
+{
+	return identity->certificate.not_before <= now &&
+	       identity->certificate.not_after > now;
+}
+
+/* The longest of each kind that is valid now; false: none is. */
+static bool
+pick_valid(const struct claims *claims, int64_t now, struct tls_entry *entry)
+{
+	bool any = false;
+
+	*entry = (struct tls_entry){{NULL}};
+	for (size_t kind = 0; claims != NULL && kind < TLS_KEY_KINDS; kind++)
+		for (size_t i = CLAIMS_MAX; i-- > 0;) {
+			const struct tls_identity *each = claims->of[kind][i];
+
+			if (each == NULL || !tls_identity_is_valid(each, now))
+				continue;
+			entry->of[kind] = each;
+			any = true;
+		}
+	return any;
+}
+
+/* The longest of each kind; false: there are no claims. */
+static bool
+pick_any(const struct claims *claims, struct tls_entry *entry)
+{
+	for (size_t kind = 0; claims != NULL && kind < TLS_KEY_KINDS; kind++)
+		entry->of[kind] = claims->of[kind][0];
+	return claims != NULL;
+}
+
+static bool
+covers(const struct tls_entry *entry, struct span name)
+{
+	for (size_t kind = 0; kind < TLS_KEY_KINDS; kind++)
+		if (entry->of[kind] != NULL &&
+		    tls_certificate_covers(&entry->of[kind]->certificate, name))
+			return true;
+	return false;
+}
+
+bool
+tls_set_find(const struct tls_set *s, struct span name, int64_t now,
+    struct tls_entry *entry)
+{
+	struct found found = find_both(s, name);
+	const struct claims *last = s->has_fallback ? &s->fallback : NULL;
+	bool none = found.own == NULL && found.wildcard == NULL;
+
+	if (pick_valid(found.own, now, entry) ||
+	    pick_valid(found.wildcard, now, entry))
+		return true;
+	if (pick_valid(last, now, entry) && (none || covers(entry, name)))
+		return true;
+	*entry = (struct tls_entry){{NULL}};
+	return pick_any(found.own, entry) || pick_any(found.wildcard, entry) ||
+	       pick_any(last, entry);
 }
 
 size_t

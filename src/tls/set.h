@@ -5,10 +5,11 @@
  * how many use it, because a handshake that began with the old set ends with
  * it: whoever keeps a set holds it, the last one that releases frees it.
  *
- * A name finds its own entry first, then that of the wildcard of its parent
- * domain, then the default pair, if there is one. An entry holds at most one
- * certificate of each kind of key; where two cover a name, the one that is
- * valid longer is served.
+ * A name finds its own certificates first, then those of the wildcard of its
+ * parent domain, then the default pair, if there is one: of each kind of key
+ * the one that ends last. One that is outside of its dates gives way to any
+ * that covers the name and is not; when all are, it may be the clock that is
+ * wrong, and they are served as if all were valid.
  */
 #ifndef TLS_SET_H
 #define TLS_SET_H
@@ -27,7 +28,11 @@ struct tls_identity {
 	uint32_t key_id; /* what the keeper calls the key */
 };
 
-/* By kind of key; NULL: none of this kind. At least one is not. */
+/* now: Unix seconds, as everywhere here. */
+bool tls_identity_is_valid(const struct tls_identity *identity, int64_t now);
+
+/* What is served for a name, by kind of key; NULL: none of this kind. At least
+ * one is not. Borrowed from the set. */
 struct tls_entry {
 	const struct tls_identity *of[TLS_KEY_KINDS];
 };
@@ -73,10 +78,13 @@ int tls_set_add_default(
     struct tls_set *s, struct span pem, uint32_t key_id, struct err *e);
 
 /*
- * What is served for a name, or NULL. Without case, a trailing dot ignored.
- * An empty name gives the default.
+ * What is served for a name now; false: nothing. Without case, a trailing dot
+ * ignored. An empty name gives the default.
  */
-const struct tls_entry *tls_set_find(const struct tls_set *s, struct span name);
+bool tls_set_find(const struct tls_set *s, struct span name, int64_t now,
+    struct tls_entry *entry);
+/* Whether there is anything for a name but the default, be it valid or not. */
+bool tls_set_covers(const struct tls_set *s, struct span name);
 
 /* For reports: all identities, in the order they were added. */
 size_t tls_set_size(const struct tls_set *s);

@@ -44,7 +44,10 @@ struct tls_server {
 	struct tls_set *set;
 	struct tls_sessions *sessions; /* NULL: none is resumed */
 	uint32_t session_life_s;
-	uint32_t now_s; /* kept by the caller; all workers' clock */
+	/* Kept by the caller: all workers' clock, and Unix seconds, by which
+	 * certificates are valid or not. */
+	uint32_t now_s;
+	int64_t wall_s;
 	/* Fills memory with random bytes; tls_random outside of tests. */
 	void (*random)(void *p, size_t len);
 };

@@ -127,8 +127,9 @@ struct certificate {
 struct https {
 	struct tls_server server;
 	struct tls_sessions sessions;
-	struct hash_key key; /* of the sets */
-	bool known;	     /* a complete set of certificates came once */
+	struct hash_key key;	/* of the sets */
+	bool known;		/* a complete set of certificates came once */
+	uint64_t next_sweep_ms; /* of the sessions */
 	struct certificate *certificates;
 	size_t n_certificates;
 
@@ -314,6 +315,8 @@ int tls_open(struct web *w, int sessions_fd, struct err *e);
 void tls_enter(struct web *w, struct conn *c);
 /* The state of TLS is not needed any more. */
 void tls_leave(struct web *w, struct conn *c);
+/* Wipes some of the sessions that have ended, once a second. */
+void tls_forget_sessions(struct web *w);
 /* Nothing of the next request is here: gives back what a large one took. */
 void tls_rest(struct conn *c);
 /* Sends what the engine has to say. What the socket does not take is kept; -1:

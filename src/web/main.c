@@ -181,6 +181,7 @@ on_due(void *owner)
 	wake_if(w, conns_due(w));
 	wake_if(w, access_due(w));
 	channels_send_counters(w);
+	tls_forget_sessions(w);
 }
 
 /* --- start ------------------------------------------------------------- */

@@ -15,8 +15,12 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 /* Free slots whose memory is kept. */
 #define KEPT_SLOTS 128
+/* Of the table of sessions, a piece. */
+#define SWEEP_EVERY_MS 1000
 
 /* --- start ------------------------------------------------------------- */
 
@@ -52,6 +56,18 @@ tls_open(struct web *w, int sessions_fd, struct err *e)
 	return 0;
 }
 
+/* Beside the counters: a worker without visitors wakes for nothing else. */
+void
+tls_forget_sessions(struct web *w)
+{
+	struct https *h = &w->https;
+
+	if (h->server.sessions == NULL || w->loop.now_ms < h->next_sweep_ms)
+		return;
+	tls_sessions_sweep(&h->sessions, (uint32_t)(w->loop.now_ms / 1000));
+	h->next_sweep_ms = w->loop.now_ms + SWEEP_EVERY_MS;
+}
+
 /* --- memory ------------------------------------------------------------ */
 
 /* There are as many slots as connections: taking one cannot fail. */
@@ -66,6 +82,7 @@ tls_enter(struct web *w, struct conn *c)
 	else
 		memory = h->memory + h->n_used++ * h->slot_size;
 	h->server.now_s = (uint32_t)(w->loop.now_ms / 1000);
+	h->server.wall_s = clock_wall_us() / 1000000;
 	c->tls = tls_begin(&h->server, memory);
 	c->tls_taken = 0;
 }

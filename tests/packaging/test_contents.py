@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TREE, names_of, run
+from conftest import BUILD, TREE, names_of, run
 
 # soname to the package that has it, where the loader is told and not linked.
 PACKAGE_OF = {"libmariadb.so.3": "libmariadb3", "libcrypto.so.3": "libssl3",
@@ -123,6 +123,23 @@ def test_modes_and_owners(packages):
         if mode.startswith("-"):
             executable = path.startswith("./usr/sbin/")
             assert mode == ("-rwxr-xr-x" if executable else "-rw-r--r--"), line
+
+
+@pytest.mark.parametrize("sbindir", ["/usr/sbin", "/usr/bin"])
+def test_the_spec_lists_what_it_installs(tmp_path, sbindir):
+    """Also where programs are in /usr/bin, as Fedora has them from 42 on."""
+    spec = run("rpmspec", "--parse", "--define", f"_sbindir {sbindir}",
+               TREE / "packaging/rpm/postal-tracker.spec").stdout
+    install = re.search(r"(?m)^make (.*) DESTDIR=\S+ install$", spec)[1]
+    run("make", "-s", *install.split(), f"DESTDIR={tmp_path}", "install",
+        f"BUILD={BUILD}", cwd=TREE)
+    listed = re.findall(r"(?m)^(?:%\S+ )?(/\S+)$",
+                        spec.split("%files")[1].split("%changelog")[0])
+    assert f"{sbindir}/postal-tracker" in listed
+    for pattern in listed:
+        assert list(tmp_path.glob(pattern[1:])), pattern
+    unit = next(tmp_path.rglob("postal-tracker.service")).read_text()
+    assert f"ExecStart={sbindir}/postal-tracker run" in unit
 
 
 def test_conffiles(packages):

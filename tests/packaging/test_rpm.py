@@ -61,5 +61,6 @@ def test_scriptlets_leave_sockets_alone(packages):
     assert ".socket" not in post
     pre = scripts.split("preuninstall scriptlet")[1].split("postuninstall")[0]
     for unit in ("postal-tracker.service", "postal-tracker.socket",
-                 "postal-tracker-binder.socket"):
+                 "postal-tracker-binder.socket", "postal-tracker-acme.timer",
+                 "postal-tracker-acme.service"):
         assert unit in pre

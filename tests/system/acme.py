@@ -20,6 +20,8 @@ from conftest import TRACKER, free_port, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "packaging/acme/postal-tracker-acme"
 UID = 60990
+# Of its certificates, in seconds.
+LIFE = 90 * 86400
 
 
 def is_listening(port):
@@ -47,7 +49,7 @@ class Pebble:
     ENV = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0",
            "PEBBLE_AUTHZREUSE": "0"}
 
-    def __init__(self, work, http_port, address="127.0.0.1"):
+    def __init__(self, work, http_port, address="127.0.0.1", life=LIFE):
         self.directory = Path(work) / "authority"
         self.directory.mkdir()
         os.chmod(self.directory, 0o755)
@@ -64,7 +66,7 @@ class Pebble:
                 "tlsPort": free_port(),
                 "ocspResponderURL": "",
                 "externalAccountBindingRequired": False,
-                "certificateValidityPeriod": 90 * 86400,
+                "certificateValidityPeriod": life,
             }
         }
         (self.directory / "config.json").write_text(json.dumps(config))
@@ -75,8 +77,8 @@ class Pebble:
 
 
 class Authority(Pebble):
-    def __init__(self, work, http_port):
-        super().__init__(work, http_port)
+    def __init__(self, work, http_port, life=LIFE):
+        super().__init__(work, http_port, life=life)
         self.processes = []
         self.hosts = self.directory / "hosts"
         self.set_hosts({})
@@ -178,12 +180,12 @@ class Client:
     def certificate(self, name):
         return self.home / "certificates" / name / "fullchain.pem"
 
-    def a_day_later(self, name):
-        """As if its certificate were a day older: it may be replaced."""
+    def a_day_later(self, name, seconds=90000):
+        """As if its certificate were older: it may be replaced."""
         link = self.home / "certificates" / name
         archive = self.home / "archive" / name
         at = Path(os.readlink(link)).name
-        old = str(int(at) - 90000)
+        old = str(int(at) - seconds)
         os.rename(archive / at, archive / old)
         new = link.with_name(".new")
         os.symlink(f"../archive/{name}/{old}", new)
@@ -202,10 +204,12 @@ class Client:
 # --- what `domains` says -----------------------------------------------------
 
 
-def domains(t, *args, check=True):
+def domains(t, *args, check=True, url=None):
+    """With another authority than ours, when it is given."""
     r = t.authority.run(
         [TRACKER, "domains", *args, "-c", t.conf,
-         "--state", t.client.home / "state"]
+         "--state", t.client.home / "state"],
+        env={"ACME_URL": t.authority.url if url is None else url},
     )
     assert not check or r.returncode == 0, (r.stdout, r.stderr)
     return r

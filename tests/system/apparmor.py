@@ -197,13 +197,15 @@ class Trace:
     """`command` in front of a command; `needs` when strace has ended and its
     machine has not."""
 
-    def __init__(self, directory, machine, names, user="root"):
+    def __init__(self, directory, machine, names, user="root", output=None):
         """machine: of netns.py, whose files and users these are. names: other
-        ones for some paths."""
+        ones for some paths. output: the file of the machine's into which a
+        shell redirected the command; the kernel asks for it at exec."""
         self.directory = directory
         self.machine = machine
         self.names = names
         self.user = user
+        self.output = output
         directory.mkdir()
 
     def command(self):
@@ -213,6 +215,10 @@ class Trace:
 
     def needs(self):
         uid = USERS.get(self.user, 0)
+        if self.output:
+            need = self._need(self.output, "w", Process([], uid))
+            need.call = "inherited from the shell"
+            yield need
         for file in sorted(self.directory.iterdir()):
             yield from self._of_process(Process(
                 file.read_text(errors="replace").splitlines(), uid))

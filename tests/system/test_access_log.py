@@ -391,18 +391,24 @@ def test_renaming_the_file_loses_no_line(make_tracker):
     assert tokens_in(t.access) and all(map(tokens_in, rotated))
 
 
-def test_logrotate(make_tracker):
+@pytest.mark.parametrize("with_systemd", [True, False])
+def test_logrotate(make_tracker, with_systemd):
     """The file that is installed, with this daemon in the unit's place."""
     t = with_log(make_tracker, "text")
     source = ROOT / "packaging" / "logrotate" / "postal-tracker"
     text = source.read_text()
+    kill = "systemctl kill --kill-who=main --signal=HUP postal-tracker.service"
     for old, new in (
-        ("/var/log/postal-tracker/*.log", f"{t.directory}/*.log"),
-        ("systemctl kill --kill-who=main --signal=HUP postal-tracker.service",
-         f"kill -HUP {t.process.pid}"),
+        ("\n/var/log/postal-tracker/*.log", f"\n{t.directory}/*.log"),
+        (kill, f"kill -HUP {t.process.pid}" if with_systemd
+         else f"/nonexistent/{kill}"),
+        ("/usr/sbin/postal-tracker status --json",
+         "exit 1" if with_systemd else f"{TRACKER} status --json -c {t.conf}"),
     ):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
+    # The monitor tells the store of its roles once a second.
+    wait_for(lambda: t.status()["roles"], "roles that are known")
     conf = t.directory / "rotate.conf"
     conf.write_text(text)
     os.chmod(conf, 0o644)
@@ -421,6 +427,27 @@ def test_logrotate(make_tracker):
     second = (t.directory / "access.log.1").read_text()
     assert "/before/0" in first and "/after/0" not in first
     assert "/after/0" in second and "/before/1" in second
+
+
+def test_logrotate_finds_no_daemon(make_tracker):
+    """It ended, and whatever runs is left alone; that is no error."""
+    t = with_log(make_tracker, "text")
+    t.get("/before")
+    wait_line(t.access, "GET /before ")
+    t.stop()
+    text = (ROOT / "packaging" / "logrotate" / "postal-tracker").read_text()
+    conf = t.directory / "rotate.conf"
+    conf.write_text(
+        text.replace("/var/log/postal-tracker/*.log", f"{t.directory}/*.log")
+        .replace("systemctl", "/nonexistent/systemctl")
+        .replace("/usr/sbin/postal-tracker status",
+                 f"{TRACKER} status -c {t.conf}"))
+    os.chmod(conf, 0o644)
+    r = subprocess.run(
+        ["logrotate", "--force", "--state", t.directory / "state", conf],
+        check=True, capture_output=True, text=True, timeout=60)
+    assert r.stdout + r.stderr == ""
+    assert (t.directory / "access.log.1").exists()
 
 
 def test_rotation_while_the_configuration_is_broken(make_tracker):

@@ -1,13 +1,16 @@
 """Certificates that come by themselves: domains, the script, the challenges."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 
-from acme import ROOT, UID, Authority, Client, by_name, domains, needing
+from acme import (
+    LIFE, ROOT, SCRIPT, UID, Authority, Client, by_name, domains, needing,
+)
 from certificates import Issuer, openssl
 from conftest import TRACKER, free_port, wait_for
 from fake_forwarder import FIRST, LAST, Forwarder, Handover
@@ -17,8 +20,11 @@ NAMES = ("click.example.com", "track.example.org")
 
 
 @pytest.fixture
-def scene(work, make_tracker):
-    """Tracker, authority and client; the domains are in Postal."""
+def scene(work, make_tracker, request):
+    """Tracker, authority and client; the domains are in Postal.
+
+    Parameter: how long a certificate lives.
+    """
     home = work / "acme"
     t = make_tracker(
         {
@@ -29,7 +35,7 @@ def scene(work, make_tracker):
             },
         }
     )
-    authority = Authority(work, t.port)
+    authority = Authority(work, t.port, getattr(request, "param", LIFE))
     t.authority = authority
     t.client = Client(work, authority)
     t.start()
@@ -112,6 +118,230 @@ def test_renewal_is_one_step(scene):
     os.close(held)
     # A renewal is not counted as new.
     assert len((client.home / "issued").read_text().splitlines()) == 1
+
+
+def full_disk(client, where):
+    """From now on cp fails as on a full disk, where its target has this."""
+    cp = client.bin / "cp"
+    cp.write_text(
+        "#!/bin/sh\n"
+        "for target; do :; done\n"
+        f"case $target in *{where})\n"
+        '\t: >"$target"\n'
+        "\techo 'cp: No space left on device' >&2\n"
+        "\texit 1\n"
+        "esac\n"
+        'exec /bin/cp "$@"\n'
+    )
+    cp.chmod(0o755)
+    client.settings["PATH"] = f"{client.bin}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize("file", ["fullchain.pem", "privkey.pem"])
+def test_full_disk_leaves_the_pair_in_use(scene, file):
+    client = scene.client
+    name, other = NAMES
+    client.run([name])
+    client.a_day_later(name)
+    link = client.home / "certificates" / name
+    before = os.readlink(link)
+    chain = client.certificate(name).read_bytes()
+
+    full_disk(client, f"/archive/*/{file}")
+    for failures in ("1", "2", "3", "4"):
+        r = client.run([name, other], check=False)
+        assert r.returncode == 75, r.stderr
+        assert f"{name} failed ({failures})" in r.stderr
+        assert "cannot be put into" in r.stderr
+        assert "has a new certificate" not in r.stderr
+        # Other names would only be asked for in vain.
+        assert other not in r.stderr
+        assert os.readlink(link) == before
+        assert client.certificate(name).read_bytes() == chain
+        archive = client.home / "archive" / name
+        assert os.listdir(archive) == [os.path.basename(before)]
+        assert sorted(os.listdir(link.parent)) == [name]
+        # It is noted, so that the authority is not asked every hour.
+        state = client.state(name)
+        assert state["failures"] == failures
+        assert int(state["next"]) >= time.time() + 3500
+        path = client.home / "state" / name
+        path.write_text(re.sub("next=.*", "next=0", path.read_text()))
+    assert len((client.home / "issued").read_text().splitlines()) == 1
+
+    (client.bin / "cp").unlink()
+    client.run([name])
+    assert os.readlink(link) != before
+    assert client.state(name) == {}
+
+
+def test_full_disk_and_a_new_name(scene):
+    client = scene.client
+    full_disk(client, "/archive/*/privkey.pem")
+    r = client.run([NAMES[0]], check=False)
+    assert r.returncode == 75, r.stderr
+    assert os.listdir(client.home / "certificates") == []
+    assert os.listdir(client.home / "archive" / NAMES[0]) == []
+    assert (client.home / "issued").read_text() == ""
+
+
+def orders(t):
+    return t.authority.log().count("POST /order-plz")
+
+
+@pytest.mark.parametrize("place", ["state", "work", "issued"])
+def test_what_cannot_be_kept_is_not_ordered(scene, place):
+    t, client = scene, scene.client
+    client.run([NAMES[0]])
+    n = orders(t)
+    assert n == 1
+    if place == "state":
+        os.chmod(client.home / "state", 0o500)
+    elif place == "work":
+        full_disk(client, "/work/private/key.pem")
+    else:
+        os.chown(client.home / "issued", 0, 0)
+        os.chmod(client.home / "issued", 0o600)
+    r = client.run([NAMES[1]], check=False)
+    assert r.returncode == 75, r.stderr
+    assert "cannot be written" in r.stderr
+    assert orders(t) == n
+    assert os.listdir(client.home / "certificates") == [NAMES[0]]
+
+
+def test_a_run_that_is_cut_off_counts(scene):
+    """As by a power cut between the order and its end."""
+    client = scene.client
+    uacme = client.bin / "uacme"
+    client.run([NAMES[1]])
+    uacme.write_text('#!/bin/sh\nkill -9 "$(ps -o ppid= -p $PPID)"\n')
+    uacme.chmod(0o755)
+    client.settings["PATH"] = f"{client.bin}:{os.environ['PATH']}"
+    r = client.run([NAMES[0]], check=False)
+    assert r.returncode != 0
+    state = client.state(NAMES[0])
+    assert state["failures"] == "1" and state["error"] == "it was cut off"
+
+
+def test_oldest_pairs_go(scene):
+    client = scene.client
+    name = NAMES[0]
+    for _ in range(5):
+        client.run([name])
+        client.a_day_later(name, 90000)
+    # One of a clock that ran ahead is no reason to remove the newest.
+    archive = client.home / "archive" / name
+    for i in range(4):
+        (archive / str(4000000000 + i)).mkdir()
+    client.run([name])
+    assert client.certificate(name).exists()
+    assert len(os.listdir(archive)) == 3
+
+
+@pytest.mark.parametrize("scene", [86400], indirect=True)
+def test_certificate_of_a_day(scene):
+    """It is due after 16 hours, which is within a day."""
+    client = scene.client
+    name = NAMES[0]
+    client.run([name])
+    link = client.home / "certificates" / name
+    client.a_day_later(name, 3 * 3600)
+    before = os.readlink(link)
+    r = client.run([name])
+    # It lives for a second less.
+    assert f"{name} has to wait: its certificate came 180 min ago, another " \
+        "may come after 239 min" in r.stderr
+    assert os.readlink(link) == before
+    client.a_day_later(name, 3600)
+    before = os.readlink(link)
+    client.run([name])
+    assert os.readlink(link) != before
+
+
+def test_notes_of_another_authority(scene):
+    """A failed try at a staging authority holds up nothing."""
+    t, client = scene, scene.client
+    name, fails = NAMES
+    t.authority.set_hosts({name: "127.0.0.1" for name in NAMES})
+    appear(t, *NAMES)
+    t.authority.fail_dns(fails)
+    client.run([])
+    staging = "https://staging.example/directory"
+    note = "failures=5\ntried=1\nnext={}\nurl={}\nerror=x\n"
+    for n in NAMES:
+        (client.home / "state" / n).write_text(
+            note.format(int(time.time()) + 90000, staging))
+    out = domains(t, "--needing", url=staging).stdout
+    assert out == ""
+    assert "5 failed, next try" in domains(t, url=staging).stdout
+    assert needing(t) == list(NAMES)
+    assert by_name(t)[name]["acme"] is None
+    client.run(needing(t))
+    assert client.certificate(name).exists()
+    state = client.state(fails)
+    assert state["failures"] == "1" and state["url"] == t.authority.url
+
+    # Without a setting it is the one that the script asks then.
+    usual = re.search(r"ACME_URL:-(\S+)}", SCRIPT.read_text()).group(1)
+    (client.home / "state" / fails).write_text(
+        note.format(int(time.time()) + 90000, usual))
+    assert "5 failed, next try" in domains(t, url="").stdout
+    assert needing(t) == [fails]
+
+
+def test_tried_again_at_once(scene):
+    """As postal-tracker-acme(8) says."""
+    t, client = scene, scene.client
+    name = NAMES[0]
+    t.authority.set_hosts({name: "127.0.0.1"})
+    appear(t, name)
+    page = (ROOT / "packaging/man/postal-tracker-acme.8").read_text()
+    command = re.search(r"(?m)^# (rm \S+/state/click.example.com)$", page)
+    state = client.home / "state" / name
+    client.run([])
+    state.write_text("failures=5\ntried=1\nnext=4000000000\n"
+                     f"url={t.authority.url}\nerror=x\n")
+    r = client.run([name])
+    assert f"{name} has to wait: it failed, next try after 2096-10-02T" \
+        in r.stderr
+    subprocess.run(
+        command.group(1).replace("/var/lib/postal-tracker-acme",
+                                 str(client.home)),
+        shell=True, check=True,
+    )
+    client.run(needing(t))
+    assert client.certificate(name).exists()
+
+
+def test_after_a_staging_authority(scene):
+    """As postal-tracker-acme(8) says: at once, and what is ours stays."""
+    client = scene.client
+    ours = client.home / "certificates/ours.example.com"
+    due_certificate(ours, "ours.example.com", 90)
+    client.run([NAMES[0]])
+    before = client.certificate(NAMES[0]).read_bytes()
+    page = (ROOT / "packaging/man/postal-tracker-acme.8").read_text()
+    commands = re.search(r"(?ms)^# cd /var.*?^# systemctl", page).group()
+    commands = commands.removesuffix("# systemctl").replace(
+        "/var/lib/postal-tracker-acme", str(client.home))
+    subprocess.run(
+        re.sub("(?m)^# ", "", commands), shell=True, check=True)
+    assert os.listdir(ours.parent) == [ours.name]
+    client.settings["ACME_NEW_A_WEEK"] = "1"
+    client.run([NAMES[0]])
+    assert client.certificate(NAMES[0]).read_bytes() != before
+    assert sorted(os.listdir(ours)) == ["fullchain.pem", "privkey.pem"]
+
+
+def test_last_line_without_an_end(scene):
+    client = scene.client
+    r = client.authority.run(
+        [client.bin / "postal-tracker-acme", "-"], UID,
+        {"ACME_HOME": str(client.home), "ACME_URL": client.authority.url},
+        input=NAMES[0],
+    )
+    assert r.returncode == 0
+    assert client.certificate(NAMES[0]).exists()
 
 
 def test_broken_dns(scene):
@@ -267,9 +497,10 @@ def test_what_is_due(scene):
     text = domains(t).stdout
     assert "b.example.com has expired, is not valid yet or is of other" in text
     assert "c.example.com/privkey.pem: No such file" in text
-    # One for all of them, under another name.
+    # One for all of them, under another name; but a worker takes the pair of a
+    # name's own directory, whatever is in it.
     due_certificate(home / "default", "*.example.com", 40)
-    assert needing(t) == []
+    assert needing(t) == ["b.example.com"]
 
 
 def test_rows_of_postal(scene, work):

@@ -214,13 +214,15 @@ def test_certificates_are_told(make_tracker, pair):
 
     now = wait_for(told, "both pairs", 30)
     assert now['certificates{state="served"}'] == 1
-    end = subprocess.run(
-        ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601",
+    dates = subprocess.run(
+        ["openssl", "x509", "-noout", "-dates", "-dateopt", "iso_8601",
          "-in", pair / "fullchain.pem"],
         check=True, capture_output=True, text=True, timeout=60,
-    ).stdout.strip().removeprefix("notAfter=").removesuffix("Z")
-    assert datetime.fromisoformat(end + "+00:00").timestamp() == (
-        now['certificate_end_time_seconds{name="a.example"}'])
+    ).stdout.splitlines()
+    for line, metric in zip(dates, ("start", "end"), strict=True):
+        date = line.split("=")[1].removesuffix("Z")
+        assert datetime.fromisoformat(date + "+00:00").timestamp() == (
+            now[f'certificate_{metric}_time_seconds{{name="a.example"}}'])
     assert not [n for n in now if "broken.example" in n]
 
 
@@ -233,8 +235,9 @@ def test_more_certificates_than_one_message_holds(make_tracker, pair):
         lambda: a.metrics().get('certificates{state="served"}') == 700,
         "all pairs to be served", 60,
     )
-    assert len([n for n in a.metrics()
-                if n.startswith("certificate_end_time")]) == 700
+    found = list(a.metrics())
+    for name in ("certificate_start_time", "certificate_end_time"):
+        assert len([n for n in found if n.startswith(name)]) == 700
 
 
 # --- the permission for certificates ----------------------------------------

@@ -38,6 +38,7 @@ SECONDS = 60
 NOT_USED = {
     "/etc/letsencrypt/ r": "certbot's pairs, where tracker.conf says so",
     "/etc/letsencrypt/** r": "as before",
+    "/var/lib/acme/** r": "where the manual has other clients put theirs",
     "owner /tmp/postal-tracker.*/ rw": "no place beside [spool] socket",
     "/{,usr/}lib{,64}/{mysql,mariadb}/plugin/*.so mr":
         "of other distributions than Debian",
@@ -61,13 +62,17 @@ class Life:
         (self.root / "run/systemd").mkdir()
         self.notify = NotifySocket(self.root / "run/systemd/notify")
 
-    def start(self, *arguments, user="root", **env):
+    def start(self, *arguments, user="root", into=None, **env):
         """strace, with a command of the tracker's. It ends with the last
-        process that it traced, and has written all by then."""
+        process that it traced, and has written all by then. into: a file of
+        the machine's for what it prints."""
         trace = Trace(self.work / f"trace{len(self.traces)}", self.machine,
-                      self.names, user)
+                      self.names, user, into)
         self.traces.append(trace)
         log = self.work / f"log{len(self.traces)}"
+        if into:
+            log = self.machine.path(into)
+            log.parent.mkdir(exist_ok=True)
         with open(log, "wb") as out:
             process = subprocess.Popen(
                 [*self.machine.prefix(), *trace.command(),
@@ -95,9 +100,9 @@ class Life:
         process.traced_pid = int(children(process.pid)[0])
         return process
 
-    def run(self, *arguments):
+    def run(self, *arguments, **kwargs):
         """A command that ends by itself; what it printed."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, **kwargs)
         process.wait(SECONDS)
         return process.log.read_text()
 
@@ -173,7 +178,23 @@ def furnish(life, postal):
           f"mount --bind {postal.main_server.socket} /run/mysqld/mysqld.sock; "
           "mount -t tmpfs none /opt; mkdir -p /opt/postal/config")
     (life.root / "opt/postal/config/postal.yml").write_text(
-        "main_db:\n  host: 127.0.0.1\n  username: postal\n  password: p\n")
+        "main_db:\n  host: 127.0.0.1\n  username: postal\n  password: p\n"
+        "message_db:\n  host: 127.0.0.1\n  username: postal\n"
+        "  password: q\n")
+
+
+def import_config(life):
+    """As README has it, and with both passwords."""
+    password = life.machine.path("/etc/postal-tracker/db-password")
+    password.unlink()
+    out = life.run("import-config", "--password-file",
+                   "/etc/postal-tracker/db-password",
+                   "/opt/postal/config/postal.yml",
+                   into="/etc/postal-tracker/tracker.conf.d/postal.conf")
+    assert "[main_db]" in out, out
+    assert password.read_text() == "p\n"
+    message = password.with_name("message-db-password")
+    assert message.read_text() == "q\n"
 
 
 def live(life, postal):
@@ -212,8 +233,6 @@ def live(life, postal):
                     "version"):
         out = life.run(command)
         assert "ermission denied" not in out, out
-    assert "[main_db]" in life.run(
-        "import-config", "/opt/postal/config/postal.yml")
     # A second one says who has ports and spool.
     assert str(daemon.traced_pid) in life.run("run")
     with life.machine.inside(), socket.create_server(("127.0.0.1", 81)):
@@ -223,6 +242,7 @@ def live(life, postal):
             "check", "-c", "/etc/postal-tracker/other.conf")
     # By curl, to what is there.
     life.run("selftest", "--url", f"https://{NAME}")
+    import_config(life)
     life.end(forwarder)
     life.end(daemon)
 
@@ -285,7 +305,9 @@ def test_rules_are_used(needs):
     "/var/lib/postal-tracker/ rwk,", "@{run}/systemd/notify rw,",
     "@{PROC}/locks r,", "/{usr/,}bin/curl mrix,",
     "/usr/sbin/postal-tracker mrix,", "/var/lib/postal-tracker/** rwk,",
-    "/etc/postal-tracker/** r,", "/var/log/postal-tracker/** rw,",
+    "/etc/postal-tracker/** r,",
+    "owner /etc/postal-tracker/tracker.conf.d/*.conf w,",
+    "owner /etc/postal-tracker/{,message-}db-password w,", "/var/log/postal-tracker/** rw,",
     "include <abstractions/base>",
 ])
 def test_a_rule_that_is_taken_out_is_missed(needs, tmp_path, rule):

@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import time
 
 import pytest
 
 from admin import Admin
-from certificates import Directory, make_chain, make_key
+from certificates import Directory, Issuer, make_chain, make_key
 from conftest import free_port, wait_for
 
 
@@ -158,6 +160,57 @@ def test_a_thousand_names(make_https, directory):
     wait_for(lambda: states(t).get("good", {}).get("state") == "served",
              "one more", 60)
     assert len(states(t)) == 1001
+
+
+# --- dates ------------------------------------------------------------------
+
+
+def shown(t, name):
+    """The certificate that a visitor gets, PEM."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    host, port = t.settings["https"]["listen"].split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as s, \
+            context.wrap_socket(s, server_hostname=name) as tls:
+        return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True))
+
+
+def seconds(n):
+    """As days for an issuer, without what it adds."""
+    return n / 86400 - 0.02
+
+
+def test_what_has_ended_gives_way(make_https, directory, work):
+    """To whatever else is for the name and valid, while it is served; and to
+    nothing that is not."""
+    issuer = Issuer(work / "issuer")
+    leaf = {}
+
+    def put(directory_name, *names, **how):
+        chain, key = issuer.issue(*names, **how)
+        directory.write(directory_name, chain, key)
+        leaf[directory_name] = chain.removesuffix(issuer.intermediate)
+
+    put("wild", "*.example.org")
+    put("old", "a.example", start=-90, end=-1)
+    put("a.example", "a.example", key=make_key("2048"))
+    put("future", "b.example", start=1, end=90)
+    put("b.example", "b.example", end=30)
+    put("over.example", "over.example", start=-90, end=-1)
+    put("default", "any.example")
+    t = make_https()
+    # The time to start.
+    put("click.example.org", "click.example.org", end=seconds(20))
+    t.start()
+    wait_states(t, **{name: "served" for name in leaf})
+    assert shown(t, "click.example.org") == leaf["click.example.org"]
+    assert shown(t, "a.example") == leaf["a.example"]
+    assert shown(t, "b.example") == leaf["b.example"]
+    assert shown(t, "over.example") == leaf["over.example"]
+    assert shown(t, "unknown.example") == leaf["default"]
+    wait_for(lambda: shown(t, "click.example.org") == leaf["wild"],
+             "the certificate to end", 60)
 
 
 # --- descriptors ------------------------------------------------------------

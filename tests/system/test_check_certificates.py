@@ -46,19 +46,25 @@ def make(make_tracker, directory):
     return make
 
 
-def look(t, hosts=None):
-    """All lines of `check` on certificates and domains."""
+def run(t, hosts, command, *args):
+    """A command for which names lead where hosts says."""
     inner = 'mount --bind "$0" /etc/hosts && exec "$@"'
     table = t.directory / "hosts"
     table.write_text("127.0.0.1 localhost\n" + "".join(
         f"{address} {name}\n" for name, address in (hosts or {}).items()
     ))
     r = subprocess.run(
-        ["unshare", "-m", "sh", "-c", inner, str(table), TRACKER, "check",
-         "-c", str(t.conf)],
+        ["unshare", "-m", "sh", "-c", inner, str(table), TRACKER, command,
+         "-c", str(t.conf), *args],
         capture_output=True, text=True, timeout=120, check=False,
     )
     assert r.returncode in (0, 69) and r.stderr == "", r.stderr
+    return r
+
+
+def look(t, hosts=None):
+    """All lines of `check` on certificates and domains."""
+    r = run(t, hosts, "check")
     words = r"^.{6}(certificate |certificates|domain |tracking domains|" \
         r"\[https\] certificates)"
     return [x for x in r.stdout.splitlines() if re.match(words, x)]
@@ -82,7 +88,7 @@ def test_a_good_system(make, directory, put, issuer):
         "ok    certificate a.example: EC, ends in 80 days, served to "
         "a.example b.example",
         "ok    certificate b.example-0001: EC, ends in 40 days, served to "
-        "nobody (others have its names for longer)",
+        "nobody (others that end no sooner have its names)",
         lines[2],
         "ok    certificate wild: EC, ends in 79 days, served to "
         "*.wild.example",
@@ -260,6 +266,48 @@ def test_domains(scene, put):
     lines = [x for x in look(t, hosts) if "domain" in x]
     assert lines == ["ok    tracking domains: all 2 lead here and have a "
                      "certificate"]
+
+
+def test_domains_looks_at_what_is_served(scene, directory, put):
+    """A wildcard that ends later does not keep a name's own from being
+    renewed: it is the own one that visitors get."""
+    t = scene
+    where = f"certificate {directory.path}"
+    hosts = {f"{n}.example": "127.0.0.1" for n in "abcd"}
+    hosts["click.example.org"] = "127.0.0.1"
+    appear(t, *hosts)
+    put("click.example.org", start=-70, end=20)
+    put("wild", "*.example.org", end=79)
+    put("a.example", start=-91, end=-1)
+    put("a-too", "a.example", end=70)
+    # Of two kinds of keys, the one that lasts.
+    put("b.example", start=-70, end=20)
+    put("b-too", "b.example", key=make_key("2048"), end=70)
+    # What an ACME client would make anew is as good as new; it is served when
+    # the longer one has ended.
+    put("c.example", start=-1, end=5)
+    put("c-too", "c.example", start=-70, end=20)
+    put("d.example", start=1, end=90)
+    lines = run(t, hosts, "domains").stdout.splitlines()
+    assert lines == [
+        f"ok          a.example: {where}/a-too, 70 days left",
+        f"ok          b.example: {where}/b-too, 70 days left",
+        f"ok          c.example: {where}/c-too, 20 days left",
+        f"certificate click.example.org: {where}/click.example.org, 20 days "
+        "left",
+        f"certificate d.example: no certificate: {directory.path}/d.example "
+        "has expired, is not valid yet or is of other names",
+    ]
+    assert run(t, hosts, "domains", "--needing").stdout.split() == [
+        "click.example.org", "d.example"]
+    # `check` says of both who is served them.
+    wait_for(lambda: len(t.status()["certificates"]) == 9, "all of them")
+    lines = look(t, hosts)
+    assert one(lines, "click.example.org").endswith(
+        "served to click.example.org")
+    assert one(lines, "a-too").endswith("served to a.example")
+    assert one(lines, "c.example").endswith(
+        "served to nobody (others that end no sooner have its names)")
 
 
 def test_what_postal_says_of_a_domain(scene, put):

@@ -1,14 +1,17 @@
 """HTTPS of the real daemon, as real clients see it."""
 
+import mmap
 import os
 import re
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -273,6 +276,35 @@ def test_sessions_are_resumed_by_all_workers(https, work):
     wait_for(
         lambda: https.counters()["tls_resumptions_total"] == before + 20,
         "resumptions")
+
+
+HEAD, ENTRY, SESSIONS = 512, 128, 16 << 20
+
+
+def sessions_memory(t):
+    """The table that the workers share, by the monitor's descriptor."""
+    fds = Path(f"/proc/{t.process.pid}/fd")
+    fd, = (f for f in fds.iterdir() if "postal-tracker-web" in os.readlink(f)
+           and f.stat().st_size == SESSIONS)
+    with open(fd, "r+b") as f:
+        return mmap.mmap(f.fileno(), SESSIONS)
+
+
+def test_sessions_that_ended_are_wiped(https):
+    """By workers that have nothing else to do."""
+    body = b"\1" * 88
+    ended, lives = (body + struct.pack("<IIQQQQ", 0xc02b, end, 0, 0, 0, 9)
+                    for end in (1, 0xffffffff))
+    assert len(ended) == len(lives) == ENTRY
+    with sessions_memory(https.tracker) as table:
+        n = (SESSIONS - HEAD) // ENTRY // 2
+        assert table[:HEAD] == bytes(HEAD)
+        table[HEAD:HEAD + n * 2 * ENTRY] = (ended + lives) * n
+        # Nobody looks where nobody has written.
+        table[:HEAD] = b"\xff" * HEAD
+        wait_for(lambda: table[:].count(bytes(ENTRY) + lives) > 4000,
+                 "some to be wiped", 60)
+        assert table[:].count(lives) == n
 
 
 def test_sessions_outlive_a_reload(https, work):

@@ -387,6 +387,7 @@ main(int argc, char **argv)
 	server.tls = (struct tls_server){.set = tls_set_new(&key),
 	    .sessions = &server.sessions,
 	    .session_life_s = 3600,
+	    .wall_s = (int64_t)time(NULL),
 	    .random = tls_random};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-s") == 0)

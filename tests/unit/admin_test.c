@@ -373,12 +373,14 @@ test_certificates(void **state)
 	static const struct ipc_pair_state_row rows[] = {
 	    {.name = {(const uint8_t *)"a", 1},
 		.state = IPC_CERTIFICATE_SERVED,
+		.not_before = 1790000000,
 		.not_after = 1800000000},
 	    {.name = {(const uint8_t *)"b", 1},
 		.state = IPC_CERTIFICATE_KEPT,
 		.not_after = 1700000000},
 	    {.name = {(const uint8_t *)"c", 1},
 		.state = IPC_CERTIFICATE_REFUSED,
+		.not_before = 1890000000,
 		.not_after = 1900000000},
 	};
 	struct ipc_status s = some_status();
@@ -390,6 +392,7 @@ test_certificates(void **state)
 	const char *text;
 
 	(void)state;
+	assert_null(strstr(render(&s), "certificate_start_time"));
 	assert_null(strstr(render(&s), "certificate_end_time"));
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
 		assert_int_equal(
@@ -402,6 +405,7 @@ test_certificates(void **state)
 	    "certificates{state=\"kept\"} 1\n"
 	    "certificates{state=\"refused\"} 1\n"
 	    "certificates{state=\"waiting\"} 0\n"
+	    "certificate_start_time_seconds{name=\"a\"} 1790000000\n"
 	    "certificate_end_time_seconds{name=\"a\"} 1800000000\n"
 	    "certificate_end_time_seconds{name=\"b\"} 1700000000");
 	assert_null(strstr(text, "name=\"c\""));

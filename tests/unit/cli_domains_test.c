@@ -93,6 +93,44 @@ write_state(const char *directory, const char *name, const char *text)
 }
 
 static void
+test_authority(void **state)
+{
+	static const struct {
+		const char *text, *authority;
+	} rows[] = {{"", DOMAINS_AUTHORITY},
+	    {"ACME_URL=https://a.example/dir\n", "https://a.example/dir"},
+	    {" ACME_URL=\"https://a.example/dir\" \r\n",
+		"https://a.example/dir"},
+	    {"ACME_URL='https://a.example/dir'", "https://a.example/dir"},
+	    {"ACME_URL=https://a.example/dir\nACME_URL=https://b.example\n",
+		"https://b.example"},
+	    {"ACME_URL=https://a.example/dir\nACME_URL=\n", DOMAINS_AUTHORITY},
+	    {"#ACME_URL=https://a.example\nACME_URLS=x\nXACME_URL=y\n",
+		DOMAINS_AUTHORITY}};
+	char directory[] = "/tmp/domains-test.XXXXXX", path[64], command[64];
+	char authority[DOMAINS_AUTHORITY_SIZE];
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/acme.conf", directory);
+	assert_int_equal(unsetenv("ACME_URL"), 0);
+	domains_read_authority(path, authority);
+	assert_string_equal(authority, DOMAINS_AUTHORITY);
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		write_state(directory, "acme.conf", rows[i].text);
+		domains_read_authority(path, authority);
+		assert_string_equal(authority, rows[i].authority);
+	}
+	write_state(directory, "acme.conf", "ACME_URL=https://a.example\n");
+	assert_int_equal(setenv("ACME_URL", "https://c.example", 1), 0);
+	domains_read_authority(path, authority);
+	assert_string_equal(authority, "https://c.example");
+	assert_int_equal(unsetenv("ACME_URL"), 0);
+	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
+	assert_int_equal(system(command), 0);
+}
+
+static void
 test_notes(void **state)
 {
 	char directory[] = "/tmp/domains-test.XXXXXX", command[64], link[64];
@@ -114,18 +152,28 @@ test_notes(void **state)
 	write_state(directory, "sign.example", "next=-1\n");
 	write_state(directory, "empty.example", "");
 	write_state(directory, "far.example", "next=99999999999999\n");
+	/* Nor of another authority. */
+	assert_int_equal(setenv("ACME_URL", "https://c.example", 1), 0);
+	write_state(directory, "other.example",
+	    "failures=3\ntried=1\nnext=2\nurl=https://c.example.\n");
+	write_state(directory, "same.example",
+	    "failures=3\ntried=1\nnext=2\nurl=https://c.example\n");
+	domains_read_acme(&a, directory, "same.example");
+	assert_true(a.known);
+	assert_int_equal(a.failures, 3);
 	(void)snprintf(link, sizeof(link), "%s/link.example", directory);
 	assert_int_equal(symlink("good.example", link), 0);
 	(void)snprintf(link, sizeof(link), "%s/fifo.example", directory);
 	assert_int_equal(mkfifo(link, 0600), 0);
 	static const char *const unknown[] = {"bad.example", "sign.example",
 	    "empty.example", "far.example", "link.example", "fifo.example",
-	    "missing.example"};
+	    "missing.example", "other.example"};
 	for (size_t i = 0; i < ARRAY_LENGTH(unknown); i++) {
 		domains_read_acme(&a, directory, unknown[i]);
 		if (a.known || a.next != 0 || a.failures != 0)
 			fail_msg("%s", unknown[i]);
 	}
+	assert_int_equal(unsetenv("ACME_URL"), 0);
 	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
 	assert_int_equal(system(command), 0);
 }
@@ -325,6 +373,7 @@ main(void)
 	    cmocka_unit_test(test_long_certificates),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_names_without_end),
+	    cmocka_unit_test(test_authority),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_only_files_are_opened),
 	};

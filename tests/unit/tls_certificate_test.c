@@ -371,12 +371,33 @@ test_covers(void **state)
 
 static const struct hash_key key = {1, 2};
 
+/* All fixtures are valid in 2027. */
+#define IN_2027 INT64_C(1800000000)
+
+static uint32_t
+id_at(const struct tls_set *s, const char *name, enum tls_key_kind kind,
+    int64_t now)
+{
+	struct tls_entry entry;
+
+	return tls_set_find(s, span_of(name), now, &entry) &&
+		       entry.of[kind] != NULL
+		   ? entry.of[kind]->key_id
+		   : 0;
+}
+
 static uint32_t
 id_of(const struct tls_set *s, const char *name, enum tls_key_kind kind)
 {
-	const struct tls_entry *e = tls_set_find(s, span_of(name));
+	return id_at(s, name, kind, IN_2027);
+}
 
-	return e == NULL || e->of[kind] == NULL ? 0 : e->of[kind]->key_id;
+static bool
+is_there(const struct tls_set *s, const char *name)
+{
+	struct tls_entry entry;
+
+	return tls_set_find(s, span_of(name), IN_2027, &entry);
 }
 
 static void
@@ -386,7 +407,7 @@ test_set(void **state)
 	struct err e;
 
 	(void)state;
-	assert_null(tls_set_find(s, span_of("www.example.com")));
+	assert_false(is_there(s, "www.example.com"));
 	assert_int_equal(
 	    tls_set_add(s, span_of(FIXTURE_EC), 1, (struct span){0}, &e), 0);
 	assert_int_equal(tls_set_add(s, span_of(FIXTURE_RSA), 2,
@@ -402,9 +423,9 @@ test_set(void **state)
 	assert_int_equal(id_of(s, ".shop.example.com", TLS_KEY_EC), 0);
 	assert_int_equal(id_of(s, "shop.example.com", TLS_KEY_EC), 0);
 	assert_int_equal(id_of(s, "rsa.example.com", TLS_KEY_RSA), 2);
-	assert_null(tls_set_find(s, span_of("")));
-	assert_null(tls_set_find(s, span_of(".")));
-	assert_null(tls_set_find(s, span_of("other.example")));
+	assert_false(is_there(s, ""));
+	assert_false(is_there(s, "."));
+	assert_false(is_there(s, "other.example"));
 	/* What cannot be read changes nothing. */
 	assert_int_equal(tls_set_add(s, span_of(FIXTURE_P384), 3,
 			     span_of("www.example.com"), &e),
@@ -430,6 +451,77 @@ test_set(void **state)
 	assert_int_equal(id_of(s, "example.com", TLS_KEY_EC), 1);
 	tls_set_release(s);
 	tls_set_release(NULL);
+}
+
+/* Seconds of 2076 and 2126, when FIXTURE_RSA has ended and FIXTURE_EC not, and
+ * when all have. */
+#define IN_2100 INT64_C(4102444800)
+#define IN_2200 INT64_C(7258118400)
+/* Of FIXTURE_RSA and FIXTURE_RSA4096. */
+#define BETWEEN_THEIR_STARTS INT64_C(1795621107)
+
+/* A name is added with a chain, whatever is in that. */
+static void
+claim(struct tls_set *s, const char *pem, uint32_t id, const char *name)
+{
+	struct err e;
+
+	assert_int_equal(
+	    tls_set_add(s, span_of(pem), id, span_of(name), &e), 0);
+}
+
+/* Dates pass while a set is served: what has ended gives way, and does not when
+ * there is nothing better. */
+static void
+test_set_dates(void **state)
+{
+	struct tls_set *s = tls_set_new(&key);
+	struct err e;
+
+	(void)state;
+	/* Its own ends before that of a wildcard. */
+	claim(s, FIXTURE_RSA, 1, "x.shop.example.com");
+	claim(s, FIXTURE_EC, 2, "");
+	assert_int_equal(
+	    id_at(s, "x.shop.example.com", TLS_KEY_RSA, IN_2027), 1);
+	assert_int_equal(
+	    id_at(s, "x.shop.example.com", TLS_KEY_EC, IN_2027), 0);
+	assert_int_equal(
+	    id_at(s, "x.shop.example.com", TLS_KEY_RSA, IN_2100), 0);
+	assert_int_equal(
+	    id_at(s, "x.shop.example.com", TLS_KEY_EC, IN_2100), 2);
+	/* With all of them over it is as if none were, also before. */
+	assert_int_equal(
+	    id_at(s, "x.shop.example.com", TLS_KEY_RSA, IN_2200), 1);
+	assert_int_equal(id_at(s, "x.shop.example.com", TLS_KEY_RSA, 0), 1);
+	/* Of two kinds of keys only the one that holds. */
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_RSA, IN_2027), 1);
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_EC, IN_2027), 2);
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_RSA, IN_2100), 0);
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_EC, IN_2100), 2);
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_RSA, IN_2200), 1);
+	assert_int_equal(id_at(s, "www.example.com", TLS_KEY_EC, IN_2200), 2);
+	/* The default only for a name that it is for, or that has nothing. */
+	claim(s, FIXTURE_RSA, 3, "ended.example.net");
+	assert_int_equal(tls_set_add_default(s, span_of(FIXTURE_EC), 5, &e), 0);
+	assert_int_equal(
+	    id_at(s, "ended.example.net", TLS_KEY_RSA, IN_2100), 3);
+	assert_int_equal(id_at(s, "ended.example.net", TLS_KEY_EC, IN_2100), 0);
+	assert_int_equal(id_at(s, "other.example.net", TLS_KEY_EC, IN_2100), 5);
+	assert_int_equal(id_at(s, "other.example.net", TLS_KEY_EC, IN_2200), 5);
+	tls_set_release(s);
+	s = tls_set_new(&key);
+	claim(s, FIXTURE_RSA, 1, "example.com");
+	assert_int_equal(tls_set_add_default(s, span_of(FIXTURE_EC), 2, &e), 0);
+	assert_int_equal(id_at(s, "example.com", TLS_KEY_RSA, IN_2027), 1);
+	assert_int_equal(id_at(s, "example.com", TLS_KEY_EC, IN_2100), 2);
+	assert_int_equal(id_at(s, "example.com", TLS_KEY_RSA, IN_2100), 0);
+	/* One of the same kind that is not valid yet, but ends later. */
+	claim(s, FIXTURE_RSA4096, 3, "example.com");
+	assert_int_equal(
+	    id_at(s, "example.com", TLS_KEY_RSA, BETWEEN_THEIR_STARTS), 1);
+	assert_int_equal(id_at(s, "example.com", TLS_KEY_RSA, IN_2027), 3);
+	tls_set_release(s);
 }
 
 static int
@@ -519,6 +611,7 @@ main(void)
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_covers),
 	    cmocka_unit_test(test_set),
+	    cmocka_unit_test(test_set_dates),
 	    cmocka_unit_test(test_set_where_none),
 	    cmocka_unit_test(test_a_thousand),
 	};

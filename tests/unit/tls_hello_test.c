@@ -139,9 +139,9 @@ static const struct {
     {EXT("\xff\x01\0\x0d\x0c"
 	 "123456789012")},
     {EXT("\xff\x01\0\x01\x01")},
-    {EXT("\0\x01\0\x01\x05")},
-    {EXT("\0\x01\0\x01\0")},
     {EXT("\0\x01\0\x02\x01\x01")},
+    {EXT("\0\x01\0\x02\x05\x01")},
+    {EXT("\0\x01\0\0")},
     {EXT("\0\x99\0\x05"
 	 "1234")},
     {EXT("\0\x99\0")},
@@ -154,16 +154,44 @@ test_bad_extensions(void **state)
 	struct tls_hello h;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++)
+	for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
 		assert_int_equal(tls_hello_parse(&h,
 				     message(0x0303, SUITES, SUITES_LEN,
 					 bad[i].bytes, bad[i].len),
 				     &f),
 		    -1);
+		assert_int_equal(f.alert, TLS_ALERT_DECODE_ERROR);
+	}
 	assert_int_equal(
 	    tls_hello_parse(
 		&h, message(0x0303, SUITES, SUITES_LEN - 1, NULL, 0), &f),
 	    -1);
+}
+
+/* A size that there is not has an alert of its own. */
+static void
+test_fragment(void **state)
+{
+	uint8_t extension[] = {0, 1, 0, 1, 0};
+	struct tls_failure f;
+	struct tls_hello h;
+
+	(void)state;
+	for (unsigned int n = 0; n < 256; n++) {
+		bool good = n >= 1 && n <= 4;
+
+		extension[4] = (uint8_t)n;
+		assert_int_equal(
+		    tls_hello_parse(&h,
+			message(0x0303, SUITES, SUITES_LEN,
+			    (const char *)extension, sizeof(extension)),
+			&f),
+		    good ? 0 : -1);
+		if (good)
+			continue;
+		assert_int_equal(f.reason, TLS_REASON_BROKEN);
+		assert_int_equal(f.alert, TLS_ALERT_ILLEGAL_PARAMETER);
+	}
 }
 
 /* --- gathering ---------------------------------------------------------- */
@@ -377,6 +405,7 @@ main(void)
 	    cmocka_unit_test(test_whole),
 	    cmocka_unit_test(test_without_extensions),
 	    cmocka_unit_test(test_bad_extensions),
+	    cmocka_unit_test(test_fragment),
 	    cmocka_unit_test(test_gather),
 	    cmocka_unit_test(test_wrong_records),
 	    cmocka_unit_test(test_choose),

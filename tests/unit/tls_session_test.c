@@ -112,7 +112,8 @@ test_full(void **state)
 		found += tls_sessions_get(&s, id_of(&in), 0, &out);
 	}
 	/* All places are used, and by the youngest of each set. */
-	assert_true(found == SIZE / TLS_SESSION_ENTRY_SIZE);
+	assert_true(
+	    found == (SIZE - TLS_SESSIONS_HEAD_SIZE) / TLS_SESSION_ENTRY_SIZE);
 }
 
 static void
@@ -130,9 +131,121 @@ test_garbage(void **state)
 	tls_sessions_put(&s, &in, 0);
 	assert_true(tls_sessions_get(&s, id_of(&in), 0, &out));
 	/* Too small for one set: nothing is kept, nothing breaks. */
-	tls_sessions_open(&s, memory, 511, &key);
+	tls_sessions_open(&s, memory, 1023, &key);
 	tls_sessions_put(&s, &in, 0);
 	assert_false(tls_sessions_get(&s, id_of(&in), 0, &out));
+}
+
+/* --- wiping ------------------------------------------------------------ */
+
+/* How many words of the table are not zero. */
+static size_t
+words_left(const uint8_t *table, size_t size)
+{
+	size_t n = 0;
+	uint64_t word;
+
+	for (size_t i = TLS_SESSIONS_HEAD_SIZE; i < size; i += sizeof(word)) {
+		memcpy(&word, table + i, sizeof(word));
+		n += word != 0;
+	}
+	return n;
+}
+
+static void
+sweep_all(struct tls_sessions *s, uint32_t now_s)
+{
+	for (int i = 0; i < TLS_SESSIONS_SWEEPS; i++)
+		tls_sessions_sweep(s, now_s);
+}
+
+/* Nothing of a session is left where one is looked for, or another put. */
+static void
+test_ended_are_wiped(void **state)
+{
+	struct tls_session in = session_of(0x0107, 100), out;
+	struct tls_sessions s;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	/* One set. */
+	tls_sessions_open(&s, memory, 1024, &key);
+	tls_sessions_put(&s, &in, 0);
+	assert_int_equal(words_left(memory, SIZE), 13);
+	assert_true(tls_sessions_get(&s, id_of(&in), 99, &out));
+	assert_int_equal(words_left(memory, SIZE), 13);
+	assert_false(tls_sessions_get(&s, id_of(&in), 100, &out));
+	assert_int_equal(words_left(memory, SIZE), 0);
+	for (unsigned int i = 1; i <= 3; i++) {
+		in = session_of(0x0100 + i, 100);
+		tls_sessions_put(&s, &in, 0);
+	}
+	assert_int_equal(words_left(memory, SIZE), 39);
+	in = session_of(0x0107, 200);
+	tls_sessions_put(&s, &in, 100);
+	assert_int_equal(words_left(memory, SIZE), 13);
+	assert_true(tls_sessions_get(&s, id_of(&in), 100, &out));
+}
+
+/* And elsewhere within so many sweeps, whichever worker put it there. */
+static void
+test_sweep(void **state)
+{
+	struct tls_session in, out, late = session_of(0x010101, 200);
+	struct tls_sessions s, other;
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	tls_sessions_open(&s, memory, SIZE, &key);
+	tls_sessions_open(&other, memory, SIZE, &key);
+	for (unsigned int i = 1; i <= 100; i++) {
+		in = session_of(0x0100 + i, 100);
+		tls_sessions_put(&s, &in, 0);
+	}
+	tls_sessions_put(&s, &late, 0);
+	assert_true(words_left(memory, SIZE) > 100);
+	sweep_all(&other, 99);
+	assert_true(tls_sessions_get(&s, id_of(&in), 99, &out));
+	sweep_all(&other, 100);
+	assert_int_equal(words_left(memory, SIZE), 13);
+	assert_true(tls_sessions_get(&s, id_of(&late), 100, &out));
+	/* What two workers made of an entry, its end gone. */
+	for (size_t i = TLS_SESSIONS_HEAD_SIZE; i < SIZE;
+	     i += TLS_SESSION_ENTRY_SIZE)
+		memset(memory + i + 88, 0, 8);
+	sweep_all(&other, 100);
+	assert_int_equal(words_left(memory, SIZE), 0);
+	/* Too small for one set. */
+	tls_sessions_open(&s, memory, 1023, &key);
+	sweep_all(&s, 0);
+}
+
+/* Where nobody wrote, the kernel has nothing to make pages for. */
+static void
+test_sweep_leaves_unused_memory(void **state)
+{
+	const size_t size = 16 << 20;
+	uint8_t *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct tls_session in = session_of(0x0100, 100), out;
+	unsigned char there[4096];
+	struct tls_sessions s;
+	size_t n = 0;
+
+	(void)state;
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	tls_sessions_open(&s, shared, size, &key);
+	tls_sessions_put(&s, &in, 0);
+	sweep_all(&s, 50);
+	assert_true(tls_sessions_get(&s, id_of(&in), 50, &out));
+	sweep_all(&s, 100);
+	assert_int_equal(mincore(shared, size, there), 0);
+	for (size_t i = 0; i < size / 4096; i++)
+		n += there[i] & 1;
+	/* The head, and a part that may lie on two. */
+	assert_in_range(n, 2, 3);
+	assert_int_equal(words_left(shared, size), 0);
+	(void)munmap(shared, size);
 }
 
 static void
@@ -152,7 +265,7 @@ test_names(void **state)
 static void
 test_two_writers(void **state)
 {
-	uint8_t *shared = mmap(NULL, 512, PROT_READ | PROT_WRITE,
+	uint8_t *shared = mmap(NULL, 1024, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct tls_session a = session_of(0x0100, 1000), b = a, out;
 	struct tls_sessions s;
@@ -163,7 +276,7 @@ test_two_writers(void **state)
 	(void)state;
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	memset(b.master_secret, 0xb, sizeof(b.master_secret));
-	tls_sessions_open(&s, shared, 512, &key);
+	tls_sessions_open(&s, shared, 1024, &key);
 	pid = fork();
 	if (pid == 0) {
 		for (int i = 0; i < 300000; i++)
@@ -181,7 +294,7 @@ test_two_writers(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_true(whole > 0);
-	(void)munmap(shared, 512);
+	(void)munmap(shared, 1024);
 }
 
 int
@@ -192,6 +305,9 @@ main(void)
 	    cmocka_unit_test(test_every_bit_counts),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_garbage),
+	    cmocka_unit_test(test_ended_are_wiped),
+	    cmocka_unit_test(test_sweep),
+	    cmocka_unit_test(test_sweep_leaves_unused_memory),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_two_writers),
 	};

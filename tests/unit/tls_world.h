@@ -67,6 +67,7 @@ world_init(struct world *w)
 	    .sessions = &w->sessions,
 	    .session_life_s = 100,
 	    .now_s = 1000,
+	    .wall_s = 1800000000, /* all fixtures are valid */
 	    .random = world_random};
 	world_add(w, WORLD_EC, FIXTURE_EC FIXTURE_INTERMEDIATE, FIXTURE_EC_KEY,
 	    "ec.test");
