@@ -21,6 +21,9 @@
 static void
 test_due(void **state)
 {
+	/* A DNS name among the subject's alternative names. */
+	static const uint8_t names[] = {
+	    0x82, 9, 'a', '.', 'e', 'x', 'a', 'm', 'p', 'l', 'e'};
 	static const struct {
 		int64_t life, left;
 		bool due;
@@ -31,13 +34,20 @@ test_due(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-		struct tls_certificate c = {.not_before = 1700000000};
+		struct tls_identity identity = {
+		    .certificate = {.names = {names, sizeof(names)},
+			.n_names = 1,
+			.not_before = 1700000000,
+			.not_after = 1700000000 + rows[i].life * DAY}};
+		struct domains_certificate one = {.identity = &identity};
+		int64_t now =
+		    identity.certificate.not_after - rows[i].left * DAY;
 
-		c.not_after = c.not_before + rows[i].life * DAY;
-		if (domains_is_due(&c, c.not_after - rows[i].left * DAY) !=
-		    rows[i].due)
+		if (domains_lasts(&one, "a.example", now) == rows[i].due)
 			fail_msg("row %zu", i);
+		assert_false(domains_lasts(&one, "b.example", now));
 	}
+	assert_false(domains_lasts(NULL, "a.example", 1700000000));
 }
 
 /* Postal renews its own when 31 to 21 days are left. */
