@@ -99,10 +99,9 @@ read_last(struct domains_certificates *all, int dir_fd, uint8_t *pem)
 	int failed;
 
 	(void)snprintf(path, sizeof(path), "%s/fullchain.pem", one->name);
-	if (read_file(dir_fd, path, pem, &len, &e) != 0) {
-		failed = err_prefix(&e, "fullchain.pem");
-	} else if ((chain = tls_chain_new(
-			(struct span){pem, len}, (uint32_t)at, &e)) == NULL) {
+	if (read_file(dir_fd, path, pem, &len, &e) != 0 ||
+	    (chain = tls_chain_new(
+		 (struct span){pem, len}, (uint32_t)at, &e)) == NULL) {
 		failed = err_prefix(&e, "fullchain.pem");
 	} else {
 		failed = look_for_key(one, dir_fd, &e);

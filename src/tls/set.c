@@ -220,8 +220,8 @@ put(struct claims *claims, const struct tls_identity *identity)
 	}
 	if (at == CLAIMS_MAX)
 		return;
-	memmove((void *)&of[at + 1], (const void *)&of[at],
-	    (CLAIMS_MAX - 1 - at) * sizeof(of[0]));
+	for (size_t i = CLAIMS_MAX - 1; i > at; i--)
+		of[i] = of[i - 1];
 	of[at] = identity;
 }
 
