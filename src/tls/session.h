@@ -9,8 +9,9 @@
  * never harm another worker.
  *
  * Security: the memory holds master secrets. It belongs to web workers alone;
- * with it, the sessions in it can be read, until they are overwritten, or
- * a minute after they ended. An entry is bound to the name it was made for (RFC 6066 3).
+ * with it, the sessions in it can be read, until they are overwritten, or a
+ * minute after they ended. An entry is bound to the name it was made for (RFC
+ * 6066 3).
  *
  * Source: RFC 5246 7.3, F.1.4 (not longer than a day).
  */
