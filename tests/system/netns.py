@@ -29,7 +29,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 OF_ETC = (
     "passwd group nsswitch.conf host.conf gai.conf ld.so.cache ld.so.conf "
     "ld.so.conf.d services protocols localtime nginx haproxy mime.types "
-    "ssl/openssl.cnf"
+    "ssl/openssl.cnf alternatives"
 ).split()
 # The packages make them; here they are in the machine's own /etc.
 USERS = {
