@@ -74,6 +74,18 @@ became_ready(struct store *s)
 	s->said_lost = false;
 }
 
+/* After a try to write that nobody waited for. */
+static void
+note_ready(struct store *s, enum database_result r, const struct err *e)
+{
+	if (r == DATABASE_OK) {
+		became_ready(s);
+		return;
+	}
+	spool_rollback(&s->spool);
+	became_unready(s, e, 0);
+}
+
 /* --- opening ----------------------------------------------------------- */
 
 static void
@@ -157,12 +169,7 @@ keep_open_spool(struct store *s)
 	spool_set_max_size(&s->spool, s->settings.max_size);
 	if (spool_is_at_max_size(&s->spool))
 		r = spool_probe(&s->spool, s->lost_bytes, &e);
-	if (r == DATABASE_OK) {
-		became_ready(s);
-	} else {
-		spool_rollback(&s->spool);
-		became_unready(s, &e, 0);
-	}
+	note_ready(s, r, &e);
 	/* It may have another node; the forwarder asks again. */
 	forwarder_end(s, "the spool was opened again");
 }
@@ -425,12 +432,7 @@ keep_tend(struct store *s)
 	/* The counters need no page, and may find room where events do not. */
 	if (r == DATABASE_OK && !s->ready)
 		r = spool_probe(&s->spool, s->lost_bytes, &e);
-	if (r == DATABASE_OK) {
-		became_ready(s);
-	} else {
-		spool_rollback(&s->spool);
-		became_unready(s, &e, 0);
-	}
+	note_ready(s, r, &e);
 	if (!s->expiring)
 		s->tend_at_ms =
 		    s->loop.now_ms + (s->ready ? EXPIRE_EVERY_MS : TEND_MS);
