@@ -26,6 +26,17 @@ session_of(unsigned int n, uint32_t ends_s)
 	return s;
 }
 
+/* Field by field: what is between them may be anything. */
+static bool
+is_same(const struct tls_session *x, const struct tls_session *y)
+{
+	return memcmp(x->id, y->id, sizeof(x->id)) == 0 &&
+	       memcmp(x->master_secret, y->master_secret,
+		   sizeof(x->master_secret)) == 0 &&
+	       x->name == y->name && x->ends_s == y->ends_s &&
+	       x->suite == y->suite;
+}
+
 static struct span
 id_of(const struct tls_session *s)
 {
@@ -44,7 +55,7 @@ test_put_and_get(void **state)
 	assert_false(tls_sessions_get(&s, id_of(&in), 0, &out));
 	tls_sessions_put(&s, &in, 0);
 	assert_true(tls_sessions_get(&s, id_of(&in), 0, &out));
-	assert_memory_equal(&in, &out, sizeof(in));
+	assert_true(is_same(&in, &out));
 	/* Until it ends. */
 	assert_true(tls_sessions_get(&s, id_of(&in), 99, &out));
 	assert_false(tls_sessions_get(&s, id_of(&in), 100, &out));
@@ -76,7 +87,7 @@ test_every_bit_counts(void **state)
 			continue;
 		memory[i] ^= 0x10;
 		if (tls_sessions_get(&s, id_of(&in), 0, &out))
-			assert_memory_equal(&in, &out, sizeof(in));
+			assert_true(is_same(&in, &out));
 		memory[i] ^= 0x10;
 	}
 	assert_true(tls_sessions_get(&s, id_of(&in), 0, &out));
@@ -288,8 +299,7 @@ test_two_writers(void **state)
 		if (!tls_sessions_get(&s, id_of(&a), 0, &out))
 			continue;
 		whole++;
-		if (memcmp(&out, &a, sizeof(a)) != 0)
-			assert_memory_equal(&out, &b, sizeof(b));
+		assert_true(is_same(&out, &a) || is_same(&out, &b));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
