@@ -393,10 +393,13 @@ LONG = ("test_track_certificates", "test_check_mysql", "test_tls_peers",
 
 # A test that starts no program of ours (it reads files of the tree, or has
 # strangers read them) sees nothing else in the sanitized build:
-# check-sanitized leaves it out.
+# check-sanitized leaves it out. And the sanitizers' malloc ends a process that
+# has no memory left, where the C library's says so.
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "starts_nothing: no line of our C code runs in it")
+    config.addinivalue_line(
+        "markers", "own_malloc: with the C library's malloc only")
 
 
 def pytest_collection_modifyitems(items):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TRACKER, free_port, wait_for
+from conftest import free_port, wait_for
 
 OPEN = "/img/ctqu6f/m"
 
@@ -348,8 +348,7 @@ def test_no_descriptor_is_left(make_tracker):
             assert c.reply().body == b"Hello."
 
 
-@pytest.mark.skipif("sanitized" in TRACKER,
-                    reason="its malloc ends the worker when there is none")
+@pytest.mark.own_malloc
 def test_no_memory_is_left_for_a_link(make_tracker):
     """Found is found: the page tries again, and does not say not found."""
     t = make_tracker({"http": {"workers": "1"}}).start()
