@@ -186,6 +186,9 @@ class Client:
         archive = self.home / "archive" / name
         at = Path(os.readlink(link)).name
         old = str(int(at) - seconds)
+        # The one before it may have come in the same second.
+        while (archive / old).exists():
+            old = str(int(old) - 1)
         os.rename(archive / at, archive / old)
         new = link.with_name(".new")
         os.symlink(f"../archive/{name}/{old}", new)
