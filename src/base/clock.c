@@ -28,6 +28,12 @@ clock_mono_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+uint64_t
+clock_earlier(uint64_t a_ms, uint64_t b_ms)
+{
+	return a_ms == 0 || (b_ms != 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 int64_t
 clock_wall_us(void)
 {

@@ -10,6 +10,8 @@
 uint64_t clock_mono_ms(void);
 /* The same clock in microseconds. */
 uint64_t clock_mono_us(void);
+/* The earlier of two times at which something is due; 0: never. */
+uint64_t clock_earlier(uint64_t a_ms, uint64_t b_ms);
 /* Microseconds since 1970, UTC. May jump when the machine's clock is set. */
 int64_t clock_wall_us(void);
 

@@ -95,7 +95,6 @@ const struct certificate_state *domains_find_row(
 /* --- the ACME client (domains_acme.c) ---------------------------------- */
 
 #define DOMAINS_STATE_DIRECTORY "/var/lib/postal-tracker-acme/state"
-#define DOMAINS_ACME_CONF "/etc/postal-tracker/acme.conf"
 /* That of packaging/acme/postal-tracker-acme. */
 #define DOMAINS_AUTHORITY "https://acme-v02.api.letsencrypt.org/directory"
 #define DOMAINS_AUTHORITY_SIZE 512
@@ -115,8 +114,8 @@ void domains_read_authority(
 
 /* Reads <directory>/<name>; a note of another authority is none. Security: the
  * file is an unprivileged user's. */
-void domains_read_acme(
-    struct domains_acme *a, const char *directory, const char *name);
+void domains_read_acme(struct domains_acme *a, const char *directory,
+    const char *authority, const char *name);
 
 /* --- the names (domains_names.c) --------------------------------------- */
 
@@ -165,6 +164,7 @@ struct domains_look {
 	struct domains_addresses here;
 	struct domains_certificates certificates;
 	struct certificate_states served; /* by the daemon */
+	char authority[DOMAINS_AUTHORITY_SIZE];
 	int64_t now;
 	uint64_t dns_until_ms;
 };

@@ -127,17 +127,16 @@ take_line(struct domains_acme *a, const char *authority, struct span line)
 }
 
 void
-domains_read_acme(
-    struct domains_acme *a, const char *directory, const char *name)
+domains_read_acme(struct domains_acme *a, const char *directory,
+    const char *authority, const char *name)
 {
-	char text[FILE_MAX_SIZE], authority[DOMAINS_AUTHORITY_SIZE];
+	char text[FILE_MAX_SIZE];
 	ssize_t len = read_file(directory, name, text);
 	const char *at = text, *end;
 
 	*a = (struct domains_acme){.known = false};
 	if (len <= 0)
 		return;
-	domains_read_authority(DOMAINS_ACME_CONF, authority);
 	while (len > 0) {
 		end = memchr(at, '\n', (size_t)len);
 		if (end == NULL)

@@ -67,7 +67,7 @@ look_at(struct domains_look *k, struct domains_one *d)
 		return;
 	}
 	d->own = domains_certificate_of(&k->certificates, d->name);
-	domains_read_acme(&d->acme, k->o->state, d->name);
+	domains_read_acme(&d->acme, k->o->state, k->authority, d->name);
 	/* As a worker chooses: a row only where no pair is for the name. */
 	if (!domains_has_pair(&k->certificates, d->name))
 		d->row = domains_find_row(&k->served, d->name, k->now);
@@ -140,6 +140,7 @@ domains_each(const struct config *c, const struct options *o,
 	}
 	k->o = o;
 	k->now = (int64_t)time(NULL);
+	domains_read_authority(config_acme_path(), k->authority);
 	k->dns_until_ms = clock_mono_ms() + v->dns_within_ms;
 	if (prepare(k, c, e) != 0)
 		exit_code = EX_CONFIG;

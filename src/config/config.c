@@ -27,6 +27,12 @@ config_default_path(void)
 	return TRACKER_SYSCONFDIR "/postal-tracker/tracker.conf";
 }
 
+const char *
+config_acme_path(void)
+{
+	return TRACKER_SYSCONFDIR "/postal-tracker/acme.conf";
+}
+
 static void
 add_error(struct config_work *w, const char *path, const struct err *e)
 {

@@ -220,5 +220,7 @@ const char *config_choice_text(
 
 /* Where tracker.conf is when no -c is given. */
 const char *config_default_path(void);
+/* The settings of postal-tracker-acme, beside it. */
+const char *config_acme_path(void);
 
 #endif

@@ -37,11 +37,11 @@ struct mail_server {
 
 	/* Its message database cannot be written: events are set aside. */
 	bool broken;
-	unsigned int cuts; /* connections that its statements cost in a row */
-	bool probing;	   /* but the next ones show whether it works again */
-	bool aside;	   /* some are, and may be tried again */
+	bool probing; /* but the next ones show whether it works again */
+	bool aside;   /* some are, and may be tried again */
 	uint64_t retry_at_ms, backoff_ms;
 	char reason[SERVER_REASON_SIZE];
+	unsigned int cuts; /* connections that its statements cost in a row */
 
 	/* Links from low to high are in the replica. */
 	uint64_t low, high;

@@ -194,12 +194,6 @@ say_state(struct forwarder *f)
 /* --- turns ---------------------------------------------------------------- */
 
 static uint64_t
-earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-static uint64_t
 later(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -216,24 +210,25 @@ try_at(uint64_t try_ms)
 static uint64_t
 next_due(const struct forwarder *f, uint64_t retry_ms)
 {
-	uint64_t next = earlier(retry_ms, f->state_at_ms);
+	uint64_t next = clock_earlier(retry_ms, f->state_at_ms);
 	bool main = sql_is_open(&f->main->sql);
 	bool message = sql_is_open(&f->message->sql);
 
 	if (!feed_is_up(&f->feed))
 		return f->feed_try_ms;
 	if (!main)
-		next = earlier(next, try_at(f->main->next_try_ms));
+		next = clock_earlier(next, try_at(f->main->next_try_ms));
 	else
-		next = earlier(next, f->certificates.at_ms);
+		next = clock_earlier(next, f->certificates.at_ms);
 	if (!message)
-		next = earlier(next, try_at(f->message->next_try_ms));
+		next = clock_earlier(next, try_at(f->message->next_try_ms));
 	if (!main || !message)
 		return next;
-	next = earlier(next, later(f->links_at_ms, f->replicate_try_ms));
-	next = earlier(next, later(f->servers_at_ms, f->replicate_try_ms));
+	next = clock_earlier(next, later(f->links_at_ms, f->replicate_try_ms));
+	next =
+	    clock_earlier(next, later(f->servers_at_ms, f->replicate_try_ms));
 	if (f->feed.due && f->servers_known)
-		next = earlier(next, try_at(f->drain_try_ms));
+		next = clock_earlier(next, try_at(f->drain_try_ms));
 	return next;
 }
 

@@ -373,12 +373,6 @@ child_ended(struct monitor *m, pid_t pid, int status)
 }
 
 uint64_t
-due_earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-uint64_t
 children_due(struct monitor *m)
 {
 	uint64_t now = clock_mono_ms(), next = 0;
@@ -397,8 +391,8 @@ children_due(struct monitor *m)
 			child_kill(c);
 		}
 		if (c->state == CHILD_WAITING)
-			next = due_earlier(next, c->restart_at_ms);
-		next = due_earlier(next, c->kill_at_ms);
+			next = clock_earlier(next, c->restart_at_ms);
+		next = clock_earlier(next, c->kill_at_ms);
 	}
 	return next;
 }

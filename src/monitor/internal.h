@@ -120,8 +120,6 @@ bool child_ended(struct monitor *m, pid_t pid, int status);
 /* Restarts and kills what is due. Returns when something is due next; 0:
  * nothing. */
 uint64_t children_due(struct monitor *m);
-/* The earlier of two such times, 0 being never. */
-uint64_t due_earlier(uint64_t a, uint64_t b);
 /* How many slots of these roles (0: any) are in one of these states. */
 size_t children_count(const struct monitor *m, unsigned int roles,
     enum child_state least, enum child_state most);

@@ -187,9 +187,9 @@ drop_what_is_due(struct monitor *m, uint64_t now)
 			continue;
 		}
 		if (pair->state == PAIR_RETIRED)
-			next = due_earlier(next, pair->drop_at_ms != 0
-						     ? pair->drop_at_ms
-						     : now + LOOK_EVERY_MS);
+			next = clock_earlier(next, pair->drop_at_ms != 0
+						       ? pair->drop_at_ms
+						       : now + LOOK_EVERY_MS);
 		i++;
 	}
 	return next;
@@ -209,7 +209,7 @@ end_what_hangs(struct monitor *m, uint64_t now)
 		    c->pairs.awaiting == 0)
 			continue;
 		if (now < until) {
-			next = due_earlier(next, until);
+			next = clock_earlier(next, until);
 			continue;
 		}
 		log_err("kill role=keeper[%u] pid=%d reason=\"it does not "
@@ -237,8 +237,8 @@ pairs_due(struct monitor *m)
 		now >= p->dirty_at_ms + PUBLISH_WITHIN_MS))
 		pairs_publish(m);
 	next = drop_what_is_due(m, now);
-	next = due_earlier(next, end_what_hangs(m, now));
+	next = clock_earlier(next, end_what_hangs(m, now));
 	if (p->dirty_at_ms != 0)
-		next = due_earlier(next, p->dirty_at_ms + PUBLISH_WITHIN_MS);
-	return due_earlier(next, p->next_look_ms);
+		next = clock_earlier(next, p->dirty_at_ms + PUBLISH_WITHIN_MS);
+	return clock_earlier(next, p->next_look_ms);
 }

@@ -198,7 +198,7 @@ def test_what_cannot_be_kept_is_not_ordered(scene, place):
     if place == "state":
         os.chmod(client.home / "state", 0o500)
     elif place == "work":
-        full_disk(client, "/work/private/key.pem")
+        full_disk(client, "/private/key.pem")
     else:
         os.chown(client.home / "issued", 0, 0)
         os.chmod(client.home / "issued", 0o600)

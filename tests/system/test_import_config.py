@@ -141,6 +141,14 @@ OLD_VALUES = {
     "message_db.prefix": "msg",
 }
 
+NEW_VALUES = {
+    "postal.mode": "mysql",
+    "clients.trusted_proxies": "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
+    "main_db.host": "db.example.org",
+    "main_db.user": "tr",
+    "message_db.prefix": "msg",
+}
+
 # Postal's file, the environment; the values, and what stands in comments.
 FORMATS = {
     # Where each came from, what has no counterpart, what to do next.
@@ -162,15 +170,7 @@ FORMATS = {
         ["(MAIN_DB_HOST and the file differ;"],
     ),
     "new": (
-        NEW, {},
-        {
-            "postal.mode": "mysql",
-            "clients.trusted_proxies":
-                "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
-            "main_db.host": "db.example.org",
-            "main_db.user": "tr",
-            "message_db.prefix": "msg",
-        },
+        NEW, {}, NEW_VALUES,
         [
             "message_db.prefix: Postal ignores it in this format",
             "#listen = 127.0.0.1:5010",
@@ -179,15 +179,7 @@ FORMATS = {
     # What both databases have is written once.
     "new, as most have it": (
         NEW.replace("message_db:", "message_db:\n  host: db.example.org\n"
-                    "  username: tr"), {},
-        {
-            "postal.mode": "mysql",
-            "clients.trusted_proxies":
-                "127.0.0.1 ::1 10.0.0.0/8 2001:db8::7",
-            "main_db.host": "db.example.org",
-            "main_db.user": "tr",
-            "message_db.prefix": "msg",
-        },
+                    "  username: tr"), {}, NEW_VALUES,
         ["\n[message_db]\n# postal.yml:17, message_db.host: as in [main_db]\n"],
     ),
     # The environment wins.

@@ -144,13 +144,14 @@ static void
 test_notes(void **state)
 {
 	char directory[] = "/tmp/domains-test.XXXXXX", command[64], link[64];
+	static const char authority[] = "https://c.example";
 	struct domains_acme a;
 
 	(void)state;
 	assert_non_null(mkdtemp(directory));
 	write_state(directory, "good.example",
 	    "failures=3\ntried=1700000000\nnext=1700014400\nerror=a=b c\n");
-	domains_read_acme(&a, directory, "good.example");
+	domains_read_acme(&a, directory, authority, "good.example");
 	assert_true(a.known);
 	assert_int_equal(a.failures, 3);
 	assert_int_equal(a.tried, 1700000000);
@@ -163,12 +164,11 @@ test_notes(void **state)
 	write_state(directory, "empty.example", "");
 	write_state(directory, "far.example", "next=99999999999999\n");
 	/* Nor of another authority. */
-	assert_int_equal(setenv("ACME_URL", "https://c.example", 1), 0);
 	write_state(directory, "other.example",
 	    "failures=3\ntried=1\nnext=2\nurl=https://c.example.\n");
 	write_state(directory, "same.example",
 	    "failures=3\ntried=1\nnext=2\nurl=https://c.example\n");
-	domains_read_acme(&a, directory, "same.example");
+	domains_read_acme(&a, directory, authority, "same.example");
 	assert_true(a.known);
 	assert_int_equal(a.failures, 3);
 	(void)snprintf(link, sizeof(link), "%s/link.example", directory);
@@ -179,11 +179,10 @@ test_notes(void **state)
 	    "empty.example", "far.example", "link.example", "fifo.example",
 	    "missing.example", "other.example"};
 	for (size_t i = 0; i < ARRAY_LENGTH(unknown); i++) {
-		domains_read_acme(&a, directory, unknown[i]);
+		domains_read_acme(&a, directory, authority, unknown[i]);
 		if (a.known || a.next != 0 || a.failures != 0)
 			fail_msg("%s", unknown[i]);
 	}
-	assert_int_equal(unsetenv("ACME_URL"), 0);
 	(void)snprintf(command, sizeof(command), "rm -r %s", directory);
 	assert_int_equal(system(command), 0);
 }
