@@ -333,6 +333,21 @@ def test_after_a_staging_authority(scene):
     assert sorted(os.listdir(ours)) == ["fullchain.pem", "privkey.pem"]
 
 
+def test_a_second_that_has_a_pair(scene):
+    """Whoever removed its link asks again at once."""
+    client = scene.client
+    archive = client.home / "archive" / NAMES[0]
+    now = int(time.time())
+    seconds = [archive / str(now + i) for i in range(60)]
+    for directory in (archive.parent, archive, *seconds):
+        directory.mkdir()
+        os.chown(directory, UID, UID)
+    client.run([NAMES[0]])
+    assert client.certificate(NAMES[0]).exists()
+    link = client.home / "certificates" / NAMES[0]
+    assert os.readlink(link) == f"../archive/{NAMES[0]}/{now + 60}"
+
+
 def test_last_line_without_an_end(scene):
     client = scene.client
     r = client.authority.run(
