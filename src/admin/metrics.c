@@ -87,7 +87,7 @@ static const struct number {
     {"spool_unmatched_total", counter, ALWAYS, U64, AT(unmatched),
 	"Events of messages that Postal does not have, or no more."},
     {"spool_duplicates_total", counter, ALWAYS, U64, AT(duplicates),
-	"Events that were found written already."},
+	"Events that the ledger in Postal's database knew as written."},
     {"spool_expired_total", counter, ALWAYS, U64, AT(expired),
 	"Events deleted because they were older than [spool] retention."},
     {"spool_lost_total", counter, ALWAYS, U64, AT(lost),

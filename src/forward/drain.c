@@ -138,14 +138,24 @@ tell_settled(struct forwarder *f, struct ipc_settle *body,
 	return feed_tell(&f->feed, IPC_SETTLE, body, NULL, e);
 }
 
+/* What has a row, by the outcome of those that have one; and the unmatched. */
+static int
+settle_rows(struct forwarder *f, const struct group *g,
+    enum ipc_outcome outcome, struct err *e)
+{
+	struct ipc_settle with_row = {.outcome = (uint8_t)outcome};
+	struct ipc_settle unmatched = {.outcome = IPC_OUTCOME_UNMATCHED};
+
+	return tell_settled(f, &with_row, g, true, e) != 0 ||
+		       tell_settled(f, &unmatched, g, false, e) != 0
+		   ? -1
+		   : 0;
+}
+
 static int
 settle_written(struct forwarder *f, const struct group *g, struct err *e)
 {
-	struct ipc_settle written = {.outcome = IPC_OUTCOME_WRITTEN};
-	struct ipc_settle unmatched = {.outcome = IPC_OUTCOME_UNMATCHED};
-
-	if (tell_settled(f, &written, g, true, e) != 0 ||
-	    tell_settled(f, &unmatched, g, false, e) != 0)
+	if (settle_rows(f, g, IPC_OUTCOME_WRITTEN, e) != 0)
 		return -1;
 	for (size_t i = 0; i < g->n; i++)
 		f->state.written += is_written(&g->events[i]);
@@ -256,12 +266,15 @@ write_group(struct forwarder *f, struct group *g, struct err *e)
 	return OUTCOME_STOP;
 }
 
-/* Events that the ledger knows: only to be counted as what they were. */
+/* Events that the ledger knows, because SETTLE was cut off, or a backup has them
+ * again: only to be counted. */
 static enum outcome
 settle_known(struct forwarder *f, struct group *g, struct err *e)
 {
 	group_find_written(g);
-	return settle_written(f, g, e) == 0 ? OUTCOME_SETTLED : OUTCOME_STOP;
+	return settle_rows(f, g, IPC_OUTCOME_DUPLICATE, e) == 0
+		   ? OUTCOME_SETTLED
+		   : OUTCOME_STOP;
 }
 
 /* --- a page -------------------------------------------------------------- */
@@ -344,7 +357,7 @@ write_page(struct forwarder *f, struct page *p, struct err *e)
 static int
 settle_restored(struct forwarder *f, struct page *p, struct err *e)
 {
-	struct ipc_settle body = {.outcome = IPC_OUTCOME_WRITTEN};
+	struct ipc_settle body = {.outcome = IPC_OUTCOME_DUPLICATE};
 	struct ipc_new_node node = {0};
 	struct ipc_received answer;
 	uint64_t settled = 0;

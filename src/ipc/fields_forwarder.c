@@ -124,7 +124,7 @@ const struct ipc_record ipc_due_body = {
 
 static const struct ipc_field settle_fields[] = {
     {"outcome", IPC_U8, offsetof(struct ipc_settle, outcome),
-	IPC_OUTCOME_WRITTEN, IPC_OUTCOME_ASIDE, NULL},
+	IPC_OUTCOME_WRITTEN, IPC_OUTCOME_DUPLICATE, NULL},
     {"retry", IPC_U8, offsetof(struct ipc_settle, retry), IPC_RETRY_NEVER,
 	IPC_RETRY_HOOKS, NULL},
     {"reason", IPC_SPAN8, offsetof(struct ipc_settle, reason), 0,

@@ -113,7 +113,7 @@ enum ipc_type {
 /* The largest record; receive buffers have this size. */
 #define IPC_RECORD_MAX 131072
 /* Counted up when a message changes: store.sock outlives an upgrade. */
-#define IPC_VERSION 5
+#define IPC_VERSION 6
 
 #define IPC_TOKEN_MAX 255
 #define IPC_URL_MAX 65535

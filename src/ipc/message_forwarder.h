@@ -39,6 +39,7 @@ enum ipc_outcome {
 	IPC_OUTCOME_WRITTEN = 1,
 	IPC_OUTCOME_UNMATCHED, /* of an unknown or pruned message */
 	IPC_OUTCOME_ASIDE,     /* cannot be written; reason says why */
+	IPC_OUTCOME_DUPLICATE, /* the ledger knew that it is written */
 };
 /* Whether RETRY may bring back what is set aside. */
 enum ipc_settle_retry {

@@ -141,6 +141,7 @@ settle_rows(struct store *s, const struct ipc_settle *settle, struct err *e)
 	    [IPC_OUTCOME_WRITTEN] = SPOOL_WRITTEN,
 	    [IPC_OUTCOME_UNMATCHED] = SPOOL_UNMATCHED,
 	    [IPC_OUTCOME_ASIDE] = SPOOL_ASIDE,
+	    [IPC_OUTCOME_DUPLICATE] = SPOOL_DUPLICATE,
 	};
 	struct spool_aside aside = {.reason = settle->reason,
 	    .retry = settle->retry != IPC_RETRY_NEVER,

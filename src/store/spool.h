@@ -186,7 +186,12 @@ struct span spool_server_of(struct span servers, uint32_t id);
 enum database_result spool_expire(struct spool *s, int64_t before_us,
     unsigned int most, uint64_t *n, bool *more, struct err *e);
 
-enum spool_outcome { SPOOL_WRITTEN = 1, SPOOL_UNMATCHED, SPOOL_ASIDE };
+enum spool_outcome {
+	SPOOL_WRITTEN = 1,
+	SPOOL_UNMATCHED,
+	SPOOL_ASIDE,
+	SPOOL_DUPLICATE,
+};
 
 /* Why events are set aside, for SPOOL_ASIDE. */
 struct spool_aside {

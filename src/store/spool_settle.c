@@ -184,6 +184,8 @@ count_outcome(struct spool *s, enum spool_outcome outcome)
 		s->now.written++;
 	else if (outcome == SPOOL_UNMATCHED)
 		s->now.unmatched++;
+	else if (outcome == SPOOL_DUPLICATE)
+		s->now.duplicates++;
 	else
 		s->now.set_aside++;
 }

@@ -417,6 +417,9 @@ def test_each_commit_fails_once(proxied, fault):
     written = check_rows(stack.postal, agents, set(agents))
     check_webhooks(stack.postal, agents, written)
     assert proxy.counts[fault] > 0, proxy.counts
+    # What was written, though nobody heard so, is found in the ledger.
+    duplicates = stack.tracker.status()["duplicates"]
+    assert (duplicates > 0) == (fault == "drop_commit_reply"), duplicates
 
 
 def test_a_lost_connection_is_opened_at_once(proxied):
@@ -461,7 +464,8 @@ def test_ledger(make_stack):
 
 @pytest.mark.parametrize("early", [0, 8])
 def test_spool_from_a_backup(make_stack, early):
-    """A ledger that is ahead of the spool: it takes a new node, and writes.
+    """A ledger that is ahead of the spool: it takes a new node, and writes
+    what the backup had on its way only once.
 
     early: events that come before the forwarder, beyond where the ledger is.
     """
@@ -471,6 +475,7 @@ def test_spool_from_a_backup(make_stack, early):
     stack.tracker.get("/img/srv001/Message000000001")
     stack.wait_drained()
     stack.forwarder.stop()
+    stack.tracker.get("/img/srv001/Message000000001")
     stack.tracker.stop()
     saved = {
         path.name: (path, path.read_bytes(), path.stat())
@@ -501,5 +506,7 @@ def test_spool_from_a_backup(make_stack, early):
     for _ in range(3):
         stack.tracker.get("/img/srv001/Message000000001")
     stack.wait_drained()
-    assert stack.tracker.status()["node"] != node
-    assert len(stack.postal.loads(1)) == 1 + 5 + early + 3
+    status = stack.tracker.status()
+    assert status["node"] != node
+    assert status["duplicates"] == 1
+    assert len(stack.postal.loads(1)) == 1 + 1 + 5 + early + 3

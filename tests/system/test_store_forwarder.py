@@ -17,8 +17,8 @@ import pytest
 from conftest import check_law, wait_for
 from disk import fill, small_disk
 from fake_forwarder import (
-    ASIDE, FIRST, FORWARDER, FOUND, LAST, NONE, NUMBER, TOOL, UNAVAILABLE,
-    UNMATCHED, VERSION, WRITTEN, Closed, Forwarder, Refused,
+    ASIDE, DUPLICATE, FIRST, FORWARDER, FOUND, LAST, NONE, NUMBER, TOOL,
+    UNAVAILABLE, UNMATCHED, VERSION, WRITTEN, Closed, Forwarder, Refused,
 )
 
 FORWARDER_UID = 60983
@@ -431,7 +431,8 @@ def test_events_are_settled(daemon, forwarder):
     seqs = [e["seq"] for e in events]
     assert [e["token"] for e in forwarder.due(seqs[1], 2)] == ["c", "d"]
     assert forwarder.settle(WRITTEN, (seqs[0], 2)) == 1
-    assert forwarder.settle(UNMATCHED, (seqs[2], 1), (seqs[3], 1)) == 2
+    assert forwarder.settle(UNMATCHED, (seqs[2], 1)) == 1
+    assert forwarder.settle(DUPLICATE, (seqs[3], 1)) == 1
     forwarder.settle(ASIDE, (seqs[4], 2), reason="no such database", retry=1)
     # A settlement may come twice; the events are gone.
     assert forwarder.settle(UNMATCHED, (1, seqs[-1])) == 1
@@ -439,7 +440,8 @@ def test_events_are_settled(daemon, forwarder):
     status = daemon.status()
     check_law(status)
     assert status["written"] == before["written"] + 2
-    assert status["unmatched"] == before["unmatched"] + 2
+    assert status["unmatched"] == before["unmatched"] + 1
+    assert status["duplicates"] == before["duplicates"] + 1
     assert status["set_aside"] == 2 and status["pending"] == 0
     assert forwarder.asides() == [3]
     assert status["set_aside_reasons"] == [

@@ -440,13 +440,14 @@ test_settle(void **state)
 	assert_int_equal(count_rows("batch"), 1);
 	assert_int_equal(count_rows("settled"), 0);
 	settle(1, 13, SPOOL_UNMATCHED, "");
-	settle(14, 5, SPOOL_WRITTEN, "");
+	settle(14, 5, SPOOL_DUPLICATE, "");
 	settle(100, 2, SPOOL_WRITTEN, "");
 	assert_string_equal(rows(0, 99), "");
 	assert_int_equal(count_rows("batch"), 0);
 	reopen();
-	assert_int_equal(spool.now.written, 10);
+	assert_int_equal(spool.now.written, 9);
 	assert_int_equal(spool.now.unmatched, 4);
+	assert_int_equal(spool.now.duplicates, 1);
 	assert_int_equal(spool.now.last_seq, 14);
 	assert_law();
 	put_and_commit(4, "o");
