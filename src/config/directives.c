@@ -280,8 +280,8 @@ const struct config_directive config_directives[] = {
 	"the combined format of other web servers, json an object a line."},
     {"log", "access_file", CONFIG_PATH,
 	offsetof(struct config, log.access_file), 0, PATH_MOST, NULL, "",
-	"The file that requests are logged to, opened anew at SIGHUP; empty "
-	"means standard error, where the other records go."},
+	"The file that requests are logged to, opened anew at SIGUSR1 and at "
+	"SIGHUP; empty means standard error, where the other records go."},
 };
 /* clang-format on */
 

@@ -173,6 +173,11 @@ int monitor_open_access_file(const struct config *c, int *fd, struct err *e);
 /* Another logger takes over, with this file, if the configuration wants one.
  * Owner: takes fd, also on failure. */
 int monitor_set_logger(struct monitor *m, int fd, struct err *e);
+/* The file anew, and another logger with it. 1: done, 0: there is no file,
+ * -1: all is as it was. */
+int monitor_reopen_access_file(struct monitor *m, struct err *e);
+/* SIGUSR1: as that, and the log says so. */
+void monitor_rotate(struct monitor *m);
 
 /* reload.c: SIGHUP */
 /* How long an old worker may take for what it has begun. */

@@ -2,7 +2,7 @@
  * logger.c - the access log: its file, and the role that writes it
  *
  * Runs in the monitor. The file is opened here, for appending and nothing
- * else, and goes to the logger as a descriptor. At each reload it is opened
+ * else, and goes to the logger as a descriptor. SIGUSR1 and each reload open it
  * anew, so that a file that was renamed is let go: another logger starts with
  * it, all workers go over to that one, and the old one ends behind the last
  * line that it was sent.
@@ -76,18 +76,50 @@ monitor_set_logger(struct monitor *m, int fd, struct err *e)
 {
 	/* The workers before it have so long, and it a little longer. */
 	uint64_t grace = 2 * monitor_worker_grace(m);
-	struct child *c;
+	struct child *new = NULL;
 
+	if (m->config.log.access != CONFIG_ACCESS_OFF) {
+		new = child_new(m, IPC_LOGGER, 0);
+		if (new == NULL) {
+			fd_close(&fd);
+			return err_set(e, "too many processes");
+		}
+	}
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
-		if (m->children[i].role == IPC_LOGGER)
+		if (m->children[i].role == IPC_LOGGER && &m->children[i] != new)
 			child_stop(&m->children[i], grace);
 	fd_close(&m->access_fd);
 	m->access_fd = fd;
-	if (m->config.log.access == CONFIG_ACCESS_OFF)
-		return 0;
-	c = child_new(m, IPC_LOGGER, 0);
-	if (c == NULL)
-		return err_set(e, "too many processes");
-	child_start(c);
+	if (new != NULL)
+		child_start(new);
 	return 0;
+}
+
+int
+monitor_reopen_access_file(struct monitor *m, struct err *e)
+{
+	int fd;
+
+	if (monitor_open_access_file(&m->config, &fd, e) != 0 ||
+	    (fd >= 0 && monitor_set_logger(m, fd, e) != 0))
+		return -1;
+	return fd >= 0;
+}
+
+void
+monitor_rotate(struct monitor *m)
+{
+	const char *path = m->config.log.access_file;
+	struct err e;
+	int opened;
+
+	if (m->phase >= PHASE_ENDING)
+		return;
+	opened = monitor_reopen_access_file(m, &e);
+	if (opened < 0)
+		log_err("reopen failed: %s; the file in use stays", e.text);
+	else if (opened == 0)
+		log_notice("reopen: requests are not logged to a file");
+	else
+		log_notice("reopen access_file=%s", path);
 }

@@ -303,6 +303,8 @@ on_signal(struct loop_watch *w, uint32_t events)
 			reap(m);
 		else if (info.ssi_signo == SIGHUP)
 			monitor_reload(m);
+		else if (info.ssi_signo == SIGUSR1)
+			monitor_rotate(m);
 		else
 			begin_ending(m, (int)info.ssi_signo);
 	}
@@ -311,7 +313,7 @@ on_signal(struct loop_watch *w, uint32_t events)
 static sigset_t
 signals_wanted(void)
 {
-	static const int wanted[] = {SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+	static const int wanted[] = {SIGCHLD, SIGHUP, SIGUSR1, SIGINT, SIGTERM};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -321,7 +323,7 @@ signals_wanted(void)
 }
 
 /* They wait until somebody watches: logrotate does not know that we are only
- * starting, and its SIGHUP would end us. */
+ * starting, and its signal would end us. */
 static void
 hold_signals(void)
 {

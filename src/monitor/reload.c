@@ -337,19 +337,6 @@ commit(struct monitor *m, const struct config *new, const struct prepared *p)
 		log_err("reload incomplete: %s; restart the service", e.text);
 }
 
-/* Whoever rotates the log sends SIGHUP too, and waits for a new file whatever
- * became of tracker.conf. */
-static void
-reopen_access_file(struct monitor *m)
-{
-	struct err e;
-	int fd;
-
-	if (monitor_open_access_file(&m->config, &fd, &e) != 0 ||
-	    (fd >= 0 && monitor_set_logger(m, fd, &e) != 0))
-		log_err("reload failed: %s", e.text);
-}
-
 static int
 read_and_prepare(struct monitor *m, struct config *new, struct prepared *p)
 {
@@ -372,6 +359,7 @@ monitor_reload(struct monitor *m)
 {
 	struct config *new;
 	struct prepared *p;
+	struct err e;
 
 	m->reload_wanted = m->phase == PHASE_STARTING;
 	if (m->phase != PHASE_SERVING) {
@@ -389,7 +377,10 @@ monitor_reload(struct monitor *m)
 	if (new != NULL && p != NULL &&read_and_prepare(m, new, p) == 0) {
 		commit(m, new, p);
 	} else {
-		reopen_access_file(m);
+		/* Whoever rotates the log by SIGHUP waits for a new file,
+		 * whatever became of tracker.conf. */
+		if (monitor_reopen_access_file(m, &e) < 0)
+			log_err("reload failed: %s", e.text);
 		notify_ready(&m->notify, MONITOR_READY);
 	}
 	free(p);

@@ -51,7 +51,8 @@ place_fds(const int *fds, size_t n)
 static void
 reset_signals(void)
 {
-	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int ignored[] = {
+	    SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_LENGTH(ignored); i++)

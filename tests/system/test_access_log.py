@@ -369,8 +369,9 @@ def tokens_in(*paths):
             for m in re.findall(r"GET /img/ctqu6f/(v\S+) ", path.read_text())]
 
 
-def test_renaming_the_file_loses_no_line(make_tracker):
-    """As logrotate does it: rename, SIGHUP."""
+@pytest.mark.parametrize("name", ["SIGUSR1", "SIGHUP"])
+def test_renaming_the_file_loses_no_line(make_tracker, name):
+    """As logrotate does it: rename, and a signal."""
     t = with_log(make_tracker, "text")
     rotated = [t.directory / f"access.log.{i}" for i in range(3)]
     visitors = Visitors(t)
@@ -379,9 +380,9 @@ def test_renaming_the_file_loses_no_line(make_tracker):
         wait_for(lambda n=n: len(visitors.answered) > n + 30, "requests")
         wait_for(lambda: tokens_in(t.access), "lines")
         os.rename(t.access, path)
-        t.process.send_signal(signal.SIGHUP)
-        t.wait_ready(2 + i)
-        assert t.access.exists()
+        t.process.send_signal(signal.Signals[name])
+        wait_for(t.access.exists, "another file")
+        wait_for(lambda: tokens_in(t.access), "lines in it")
     n = len(visitors.answered)
     wait_for(lambda: len(visitors.answered) > n + 30, "requests")
     answered = visitors.end()
@@ -391,16 +392,20 @@ def test_renaming_the_file_loses_no_line(make_tracker):
     assert tokens_in(t.access) and all(map(tokens_in, rotated))
 
 
+def all_but_logger(t):
+    return {k: v for k, v in t.roles().items() if k != "logger[0]"}
+
+
 @pytest.mark.parametrize("with_systemd", [True, False])
 def test_logrotate(make_tracker, with_systemd):
     """The file that is installed, with this daemon in the unit's place."""
     t = with_log(make_tracker, "text")
     source = ROOT / "packaging" / "logrotate" / "postal-tracker"
     text = source.read_text()
-    kill = "systemctl kill --kill-who=main --signal=HUP postal-tracker.service"
+    kill = "systemctl kill --kill-who=main --signal=USR1 postal-tracker.service"
     for old, new in (
         ("\n/var/log/postal-tracker/*.log", f"\n{t.directory}/*.log"),
-        (kill, f"kill -HUP {t.process.pid}" if with_systemd
+        (kill, f"kill -USR1 {t.process.pid}" if with_systemd
          else f"/nonexistent/{kill}"),
         ("/usr/sbin/postal-tracker status --json",
          "exit 1" if with_systemd else f"{TRACKER} status --json -c {t.conf}"),
@@ -409,6 +414,7 @@ def test_logrotate(make_tracker, with_systemd):
         text = text.replace(old, new)
     # The monitor tells the store of its roles once a second.
     wait_for(lambda: t.status()["roles"], "roles that are known")
+    before = all_but_logger(t)
     conf = t.directory / "rotate.conf"
     conf.write_text(text)
     os.chmod(conf, 0o644)
@@ -418,7 +424,8 @@ def test_logrotate(make_tracker, with_systemd):
         subprocess.run(
             ["logrotate", "--force", "--state", t.directory / "state", conf],
             check=True, timeout=60)
-        t.wait_ready(2 + i)
+        wait_for(lambda i=i: len(re.findall("reopen access_file=", t.log()))
+                 == i + 1, "the file to be another one")
         t.get(f"/after/{i}")
         wait_line(t.access, f"/after/{i}")
     # The first one is compressed by now, and nothing was lost.
@@ -427,6 +434,8 @@ def test_logrotate(make_tracker, with_systemd):
     second = (t.directory / "access.log.1").read_text()
     assert "/before/0" in first and "/after/0" not in first
     assert "/after/0" in second and "/before/1" in second
+    # It was no reload: what is in tracker.conf by now stays out of it.
+    assert all_but_logger(t) == before
 
 
 def test_logrotate_finds_no_daemon(make_tracker):
@@ -470,20 +479,75 @@ def test_rotation_while_the_configuration_is_broken(make_tracker):
     t.conf.write_text(good)
 
 
-def test_a_reload_that_comes_too_early(make_tracker):
-    """SIGHUP waits for us when we begin: it is done as soon as we serve."""
-    t = make_tracker(command=[sys.executable, "-c", HUP_WAITS])
+def test_a_file_that_cannot_be_made(make_tracker):
+    """The one in use stays, until there is another one."""
+    t = make_tracker()
+    directory = t.directory / "logs"
+    directory.mkdir()
+    away = t.directory / "away"
+    path = directory / "access.log"
+    t.settings["log"] = {"access": "text", "access_file": str(path)}
+    t.write_conf()
     t.start()
-    t.wait_ready(2)
-    assert "reload: as soon as this serves" in t.log()
+    os.rename(directory, away)
+    t.process.send_signal(signal.SIGUSR1)
+    t.wait_log(r"reopen failed: \[log\] access_file .*: make its directory: "
+               r".*; the file in use stays")
+    t.get("/still")
+    wait_line(away / path.name, "GET /still ")
+
+
+def test_no_file_to_open_anew(make_tracker):
+    t = make_tracker().start()
+    t.process.send_signal(signal.SIGUSR1)
+    t.wait_log("reopen: requests are not logged to a file")
+    assert t.get("/").status == 200
+
+
+def test_more_rotations_than_processes(make_tracker):
+    """Old loggers that cannot end leave the last one where it is."""
+    t = with_log(make_tracker, "text", {"http": {"workers": "1"}})
+    held = []
+    try:
+        while "reopen failed: too many processes" not in t.log():
+            pid = t.roles()["logger[0]"]
+            os.kill(pid, signal.SIGSTOP)
+            held.append(pid)
+            n = t.log().count("reopen ")
+            t.process.send_signal(signal.SIGUSR1)
+            wait_for(lambda n=n: t.log().count("reopen ") > n, "an answer")
+        assert len(held) < 1000
+        os.kill(held[-1], signal.SIGCONT)
+        # One that was told to end would get no new worker.
+        worker = t.roles()["web[0]"]
+        t.may_die = True
+        os.kill(worker, signal.SIGKILL)
+        t.wait_role("web[0]", other_than=worker)
+        t.get("/after")
+        wait_line(t.access, "GET /after ")
+    finally:
+        for pid in held:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("name, said", [
+    ("SIGHUP", "reload: as soon as this serves"),
+    ("SIGUSR1", "reopen: requests are not logged to a file")])
+def test_a_signal_that_comes_too_early(make_tracker, name, said):
+    """It waits for us when we begin, and is heard."""
+    t = make_tracker(command=[sys.executable, "-c", SIGNAL_WAITS, name])
+    t.start()
+    t.wait_log(said)
+    t.wait_ready(2 if name == "SIGHUP" else 1)
 
 
 # exec keeps what is blocked, and what waits.
-HUP_WAITS = """
+SIGNAL_WAITS = """
 import os, signal, sys
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-os.kill(os.getpid(), signal.SIGHUP)
-os.execv(sys.argv[1], sys.argv[1:])
+number = signal.Signals[sys.argv[1]]
+signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+os.kill(os.getpid(), number)
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
