@@ -266,8 +266,8 @@ fail(struct web *w, int error)
 }
 
 /*
- * One connection an event: the others that wait wake other workers, and so
- * spread over all of them.
+ * One connection an event: the others that wait wake other workers. See
+ * end_turn in main.c.
  */
 bool
 conn_accept(struct web *w, int listener, bool https)

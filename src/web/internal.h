@@ -202,6 +202,7 @@ struct web {
 	struct loop_watch *listeners;
 	bool polled[2]; /* the listeners of HTTP, of HTTPS */
 	bool listening;
+	unsigned int n_taken;	/* connections, of this turn */
 	bool full[ROOMS];	/* its listeners are not polled */
 	uint64_t rest_until_ms; /* nor any of them before this */
 	uint64_t alone;		/* of STOP: listeners that nobody else has */

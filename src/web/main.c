@@ -7,6 +7,7 @@
  */
 #include "web/web.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -26,6 +27,8 @@
 #define TABLE_WAIT_MS 2000
 /* Descriptors beside connections, listeners and keepers. */
 #define OTHER_FDS 16
+/* Connections that a worker takes before it is another one's turn. */
+#define TURN 4
 /* Who leaves takes so many of those who wait at a listener. */
 #define WAITING_MOST 256
 
@@ -39,13 +42,41 @@ is_https(const struct web *w, size_t listener)
 	return listener + w->settings.n_https >= w->settings.n_listeners;
 }
 
+static void on_listener(struct loop_watch *watch, uint32_t events);
+
+/* Exclusive: one new connection wakes one worker. */
+static void
+watch_listener(struct web *w, struct loop_watch *l, int fd)
+{
+	*l = (struct loop_watch){fd, on_listener};
+	if (loop_add(&w->loop, l, EPOLLIN | EPOLLEXCLUSIVE) != 0)
+		log_err("listen error=\"cannot watch a listener\"");
+}
+
+/*
+ * Workers stand in line at a listener, and the kernel wakes the first one that
+ * sleeps: always the same. Of a burst the one that runs would take all that
+ * its time slice allows, while the others wait for the core. So it goes to the
+ * end of the line, and lets others run.
+ */
+static void
+end_turn(struct web *w, struct loop_watch *l)
+{
+	w->n_taken = 0;
+	watch_listener(w, l, loop_remove(&w->loop, l));
+	(void)sched_yield();
+}
+
 static void
 on_listener(struct loop_watch *watch, uint32_t events)
 {
 	size_t i = (size_t)(watch - web.listeners);
 
 	(void)events;
-	(void)conn_accept(&web, watch->fd, is_https(&web, i));
+	/* Afterwards it may not be watched any more: there is no more room. */
+	if (conn_accept(&web, watch->fd, is_https(&web, i)) &&
+	    ++web.n_taken >= TURN && watch->fd >= 0)
+		end_turn(&web, watch);
 }
 
 static void
@@ -64,10 +95,7 @@ poll_listeners(struct web *w, bool https, bool on)
 			(void)loop_remove(&w->loop, l);
 			continue;
 		}
-		*l = (struct loop_watch){fd, on_listener};
-		/* Exclusive: one new connection wakes one worker. */
-		if (loop_add(&w->loop, l, EPOLLIN | EPOLLEXCLUSIVE) != 0)
-			log_err("listen error=\"cannot watch a listener\"");
+		watch_listener(w, l, fd);
 	}
 }
 

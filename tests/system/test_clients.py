@@ -1,5 +1,6 @@
 """Who asked, and how much one may ask: PROXY, forwarded lists, limits."""
 
+import os
 import re
 import shutil
 import socket
@@ -263,6 +264,28 @@ def test_connections_per_address(make_tracker):
         lambda: t.status()["counters"]["connections_refused_total"] >= 3,
         "the count",
     )
+
+
+def test_workers_take_turns(make_tracker):
+    """Who comes while both workers sleep does not always wake the same one."""
+    t = start(make_tracker, {"max_connections_per_address": "100"})
+    workers = [pid for name, pid in t.roles().items() if name.startswith("web")]
+
+    def open_files():
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in workers]
+
+    before = open_files()
+    held = []
+    try:
+        for _ in range(40):
+            held.append(t.connect())
+            held[-1].send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert held[-1].reply().status == 200
+        taken = [n - b for n, b in zip(open_files(), before)]
+        assert sum(taken) == 40 and min(taken) >= 12, taken
+    finally:
+        for c in held:
+            c.close()
 
 
 def test_connections_in_all(make_tracker):
