@@ -530,15 +530,20 @@ def test_more_rotations_than_processes(make_tracker):
             os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("name, said", [
-    ("SIGHUP", "reload: as soon as this serves"),
-    ("SIGUSR1", "reopen: requests are not logged to a file")])
-def test_a_signal_that_comes_too_early(make_tracker, name, said):
+@pytest.mark.parametrize("name, said, ready", [
+    ("SIGHUP", "reload: as soon as this serves", 2),
+    ("SIGUSR1", "reopen access_file=", 1)])
+def test_a_signal_that_comes_too_early(make_tracker, name, said, ready):
     """It waits for us when we begin, and is heard."""
     t = make_tracker(command=[sys.executable, "-c", SIGNAL_WAITS, name])
+    path = t.directory / "access.log"
+    t.settings["log"] = {"access": "text", "access_file": str(path)}
+    t.write_conf()
     t.start()
     t.wait_log(said)
-    t.wait_ready(2 if name == "SIGHUP" else 1)
+    t.wait_ready(ready)
+    t.get("/first")
+    wait_line(path, "GET /first ")
 
 
 # exec keeps what is blocked, and what waits.
