@@ -59,7 +59,7 @@ parts_put(struct parts *p, const void *row, struct err *e)
 int
 parts_end(struct parts *p, struct err *e)
 {
-	return end_part(p, IPC_SERVERS_LAST, e);
+	return end_part(p, IPC_PART_LAST, e);
 }
 
 struct parts
@@ -71,5 +71,5 @@ parts_of(struct forwarder *f, enum ipc_type type,
 	    .record = record,
 	    .send = send,
 	    .rows = writer_of(f->rows, ROWS_SIZE),
-	    .flags = IPC_SERVERS_FIRST};
+	    .flags = IPC_PART_FIRST};
 }

@@ -227,7 +227,7 @@ take_step(struct forwarder *f, struct err *e)
 	const struct certificate_row *rows = &c->list[c->next];
 	struct writer w = writer_of(f->rows, IPC_RECORD_MAX - 16);
 	struct ipc_certificate_rows part = {
-	    .flags = c->next == 0 ? IPC_SERVERS_FIRST : 0};
+	    .flags = c->next == 0 ? IPC_PART_FIRST : 0};
 	uint16_t places[ROWS_A_TURN];
 	struct ipc_wanted_row place;
 	struct ipc_list wanted;
@@ -245,7 +245,7 @@ take_step(struct forwarder *f, struct err *e)
 	}
 	part.rows.records = writer_span(&w);
 	if (part.rows.count == 0) {
-		part.flags |= IPC_SERVERS_LAST;
+		part.flags |= IPC_PART_LAST;
 		c->running = false;
 	}
 	if (row_sender_name(&c->sender, &part, &wanted, e) != 0)

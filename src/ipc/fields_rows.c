@@ -20,7 +20,7 @@ const struct ipc_record ipc_certificate_row_record = {certificate_row_fields,
 
 static const struct ipc_field certificate_rows_fields[] = {
     {"flags", IPC_U8, offsetof(struct ipc_certificate_rows, flags), 0,
-	IPC_SERVERS_FIRST | IPC_SERVERS_LAST, NULL},
+	IPC_PART_FIRST | IPC_PART_LAST, NULL},
     {"rows", IPC_LIST, offsetof(struct ipc_certificate_rows, rows), 0,
 	IPC_ROWS_MAX, &ipc_certificate_row_record},
 };
@@ -71,7 +71,7 @@ const struct ipc_record ipc_challenge_row_record = {challenge_row_fields,
 
 static const struct ipc_field known_challenges_fields[] = {
     {"flags", IPC_U8, offsetof(struct ipc_known_challenges, flags), 0,
-	IPC_SERVERS_FIRST | IPC_SERVERS_LAST | IPC_CHALLENGES_TABLE, NULL},
+	IPC_PART_FIRST | IPC_PART_LAST | IPC_CHALLENGES_TABLE, NULL},
     {"rows", IPC_LIST, offsetof(struct ipc_known_challenges, rows), 0,
 	UINT16_MAX, &ipc_challenge_row_record},
 };

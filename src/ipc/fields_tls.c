@@ -117,7 +117,7 @@ const struct ipc_record ipc_pair_state_row_record = {pair_state_row_fields,
 
 static const struct ipc_field certificate_states_fields[] = {
     {"flags", IPC_U8, offsetof(struct ipc_certificate_states, flags), 0,
-	IPC_CERTIFICATES_FIRST | IPC_CERTIFICATES_LAST, NULL},
+	IPC_PART_FIRST | IPC_PART_LAST, NULL},
     {"rows", IPC_LIST, offsetof(struct ipc_certificate_states, rows), 0,
 	UINT16_MAX, &ipc_pair_state_row_record},
 };

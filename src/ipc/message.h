@@ -268,9 +268,10 @@ struct ipc_roles {
 	struct ipc_list listeners; /* struct ipc_listener_row */
 };
 
-enum ipc_servers_flags {
-	IPC_SERVERS_FIRST = 1 << 0, /* forget the table received so far */
-	IPC_SERVERS_LAST = 1 << 1,  /* complete: use it from now on */
+/* Of a table that is sent in parts. */
+enum ipc_part_flags {
+	IPC_PART_FIRST = 1 << 0, /* forget what came so far */
+	IPC_PART_LAST = 1 << 1,	 /* complete: use it from now on */
 };
 
 /* At most so many mail servers have a table, in Postal or in links.db. */
@@ -279,7 +280,7 @@ enum ipc_servers_flags {
 /* the store to a web worker: all known server tokens, in parts, and that of
  * selftest. */
 struct ipc_servers {
-	uint8_t flags;
+	uint8_t flags;	      /* enum ipc_part_flags */
 	struct ipc_list rows; /* struct ipc_server_row */
 };
 struct ipc_server_row {

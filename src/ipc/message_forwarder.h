@@ -98,13 +98,13 @@ struct ipc_new_node {
 
 /* Postal's table of servers, in parts as SERVERS. */
 struct ipc_known_servers {
-	uint8_t flags;	      /* enum ipc_servers_flags */
+	uint8_t flags;	      /* enum ipc_part_flags */
 	struct ipc_list rows; /* struct ipc_server_row */
 };
 
 /* Postal's tracking domains, in parts as SERVERS. */
 struct ipc_known_domains {
-	uint8_t flags;	      /* enum ipc_servers_flags */
+	uint8_t flags;	      /* enum ipc_part_flags */
 	struct ipc_list rows; /* struct ipc_domain_row */
 };
 struct ipc_domain_row {

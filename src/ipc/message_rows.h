@@ -23,7 +23,7 @@
  * SERVERS; those that no part named are withdrawn after the last one. Answered
  * by ROWS_WANTED. */
 struct ipc_certificate_rows {
-	uint8_t flags;	      /* enum ipc_servers_flags */
+	uint8_t flags;	      /* enum ipc_part_flags */
 	struct ipc_list rows; /* struct ipc_certificate_row */
 };
 struct ipc_certificate_row {
@@ -61,7 +61,7 @@ struct ipc_row_taken {
 };
 
 enum ipc_challenges_flags {
-	/* Beside those of enum ipc_servers_flags: the table is there. */
+	/* Beside those of enum ipc_part_flags: the table is there. */
 	IPC_CHALLENGES_TABLE = 1 << 2,
 };
 /* the forwarder to the store: what is answered to ACME, in parts as SERVERS,

@@ -111,15 +111,10 @@ struct ipc_pair_state_row {
 	struct span reason; /* why the newest was refused; else empty */
 };
 
-enum ipc_certificate_states_flags {
-	IPC_CERTIFICATES_FIRST = 1 << 0, /* forget what came so far */
-	IPC_CERTIFICATES_LAST = 1 << 1,	 /* complete: use it from now on */
-};
-
 /* monitor to the store, in parts: all pairs by rising name, whenever one of
  * them changed. */
 struct ipc_certificate_states {
-	uint8_t flags;
+	uint8_t flags;	      /* enum ipc_part_flags */
 	struct ipc_list rows; /* struct ipc_pair_state_row */
 };
 

@@ -173,7 +173,7 @@ handover_on_rows(struct monitor *m, const union ipc_body *body, int fd)
 	/* A key is to come, and its row is known by its place. */
 	if (h->half_fd >= 0)
 		return IPC_BREACH_ORDER;
-	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
+	if ((part->flags & IPC_PART_FIRST) != 0) {
 		begin_naming(h);
 		h->under_way = true;
 		h->changed = false;
@@ -185,7 +185,7 @@ handover_on_rows(struct monitor *m, const union ipc_body *body, int fd)
 		breach = take_part(h, &part->rows, &w, &wanted.rows.count);
 	if (breach != 0)
 		return breach;
-	if ((part->flags & IPC_SERVERS_LAST) != 0) {
+	if ((part->flags & IPC_PART_LAST) != 0) {
 		withdraw_others(m);
 		h->under_way = false;
 		if (h->changed) {

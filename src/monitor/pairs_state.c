@@ -209,7 +209,7 @@ send_part(struct child *store, struct pairs_states *s)
 	struct cursor c =
 	    cursor_of((struct span){s->rows + s->at, s->len - s->at});
 	struct ipc_certificate_states part = {
-	    .flags = s->at == 0 ? IPC_CERTIFICATES_FIRST : 0,
+	    .flags = s->at == 0 ? IPC_PART_FIRST : 0,
 	    .rows = {0, {s->rows + s->at, 0}}};
 	struct ipc_pair_state_row row;
 
@@ -220,7 +220,7 @@ send_part(struct child *store, struct pairs_states *s)
 	}
 	s->at += part.rows.records.len;
 	if (s->at == s->len)
-		part.flags |= IPC_CERTIFICATES_LAST;
+		part.flags |= IPC_PART_LAST;
 	child_send(store, IPC_CERTIFICATE_STATES, &part, -1);
 }
 

@@ -144,7 +144,7 @@ on_known_challenges(struct store *s, const union ipc_body *body)
 	if (breach != 0)
 		return breach;
 	answer_written(s, r, part->rows.count, &e);
-	if ((part->flags & IPC_SERVERS_LAST) != 0)
+	if ((part->flags & IPC_PART_LAST) != 0)
 		challenges_were_read(s);
 	return 0;
 }

@@ -318,7 +318,7 @@ struct known_table {
 };
 
 /* Adds a part; 0, or the breach: no first part came, or it is more than
- * `most` bytes. flags: enum ipc_servers_flags. */
+ * `most` bytes. flags: enum ipc_part_flags. */
 unsigned int known_rows_gather(struct known_rows *k, uint8_t flags,
     const struct ipc_list *rows, size_t most);
 /* After the last part: replaces the replica's table if it is another one. */

@@ -205,7 +205,7 @@ gather_servers(struct store *s, const struct ipc_known_servers *part)
 	struct ipc_server_row row;
 	struct server_name name;
 
-	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
+	if ((part->flags & IPC_PART_FIRST) != 0) {
 		parts->servers_begun = true;
 		parts->n_servers = 0;
 	}
@@ -344,7 +344,7 @@ known_take_servers(struct store *s, const struct ipc_known_servers *part,
 	unsigned int breach = gather_servers(s, part);
 
 	*r = DATABASE_OK;
-	if (breach != 0 || (part->flags & IPC_SERVERS_LAST) == 0)
+	if (breach != 0 || (part->flags & IPC_PART_LAST) == 0)
 		return breach;
 	s->parts.servers_begun = false;
 	return apply_servers(s, r, e);

@@ -52,11 +52,11 @@ known_take_challenges(struct store *s, const struct ipc_known_challenges *part,
 	*r = DATABASE_OK;
 	if (!are_tokens(&part->rows))
 		return IPC_BREACH_FORM;
-	if ((part->flags & IPC_SERVERS_FIRST) != 0)
+	if ((part->flags & IPC_PART_FIRST) != 0)
 		c->table = (part->flags & IPC_CHALLENGES_TABLE) != 0;
 	breach =
 	    known_rows_gather(&c->rows, part->flags, &part->rows, BYTES_MAX);
-	if (breach == 0 && (part->flags & IPC_SERVERS_LAST) != 0)
+	if (breach == 0 && (part->flags & IPC_PART_LAST) != 0)
 		*r = known_rows_save(s, &c->rows, &table, e);
 	return breach;
 }

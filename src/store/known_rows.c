@@ -21,7 +21,7 @@ known_rows_gather(struct known_rows *k, uint8_t flags,
 	size_t more = rows->records.len;
 	uint8_t *grown;
 
-	if ((flags & IPC_SERVERS_FIRST) != 0) {
+	if ((flags & IPC_PART_FIRST) != 0) {
 		k->begun = true;
 		k->len = k->n = 0;
 	}
@@ -103,7 +103,7 @@ known_take_domains(struct store *s, const struct ipc_known_domains *part,
 	    known_rows_gather(k, part->flags, &part->rows, DOMAINS_BYTES_MAX);
 
 	*r = DATABASE_OK;
-	if (breach == 0 && (part->flags & IPC_SERVERS_LAST) != 0)
+	if (breach == 0 && (part->flags & IPC_PART_LAST) != 0)
 		*r = known_rows_save(s, k, &table, e);
 	return breach;
 }

@@ -26,7 +26,7 @@ pair_states_take(struct store *s, const struct ipc_certificate_states *part)
 	const struct span *records = &part->rows.records;
 	uint8_t *grown;
 
-	if ((part->flags & IPC_CERTIFICATES_FIRST) != 0)
+	if ((part->flags & IPC_PART_FIRST) != 0)
 		forget(gathered);
 	if (gathered->incomplete)
 		return;
@@ -45,7 +45,7 @@ pair_states_take(struct store *s, const struct ipc_certificate_states *part)
 		gathered->bytes = grown;
 		gathered->len += records->len;
 	}
-	if ((part->flags & IPC_CERTIFICATES_LAST) == 0)
+	if ((part->flags & IPC_PART_LAST) == 0)
 		return;
 	forget(&s->certificates);
 	s->certificates = *gathered;

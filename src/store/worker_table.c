@@ -55,10 +55,10 @@ worker_table_send(struct worker *w)
 	    .rows = writer_of(s->page, PART_SIZE), .last_id = w->table_sent};
 
 	if (w->table_sent == 0)
-		p.body.flags |= IPC_SERVERS_FIRST;
+		p.body.flags |= IPC_PART_FIRST;
 	fill(&p, s);
 	if (p.whole)
-		p.body.flags |= IPC_SERVERS_LAST;
+		p.body.flags |= IPC_PART_LAST;
 	p.body.rows.records = writer_span(&p.rows);
 	if (ipc_send(&w->channel, s->scratch, IPC_SERVERS, &p.body, -1) !=
 	    IPC_OK)

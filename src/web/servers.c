@@ -105,7 +105,7 @@ servers_take(struct servers *s, const struct ipc_servers *part)
 	struct cursor c = cursor_of(part->rows.records);
 	struct ipc_server_row row;
 
-	if ((part->flags & IPC_SERVERS_FIRST) != 0) {
+	if ((part->flags & IPC_PART_FIRST) != 0) {
 		table_clear(&s->next);
 		s->incomplete = false;
 	}
@@ -119,7 +119,7 @@ servers_take(struct servers *s, const struct ipc_servers *part)
 		if (s->incomplete)
 			return SERVERS_NO_MEMORY;
 	}
-	if ((part->flags & IPC_SERVERS_LAST) == 0)
+	if ((part->flags & IPC_PART_LAST) == 0)
 		return SERVERS_TAKEN;
 	if (build_index(s, &s->next) != 0)
 		return SERVERS_NO_MEMORY;

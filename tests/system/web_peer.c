@@ -115,8 +115,7 @@ start_web(struct scene *s, const char *tracker)
 static struct ipc_servers
 table_of(struct writer *w, unsigned int n, const char *last)
 {
-	struct ipc_servers body = {
-	    .flags = IPC_SERVERS_FIRST | IPC_SERVERS_LAST,
+	struct ipc_servers body = {.flags = IPC_PART_FIRST | IPC_PART_LAST,
 	    .rows = {(uint16_t)n, {NULL, 0}}};
 
 	for (unsigned int i = 1; i <= n; i++) {

@@ -45,11 +45,11 @@ test_servers(void **state)
 	(void)state;
 	servers_init(&servers, &key);
 	assert_int_equal(servers_find(&servers, span_of("srv1")), 0);
-	assert_int_equal(take_part(1, 500, IPC_SERVERS_FIRST), SERVERS_TAKEN);
+	assert_int_equal(take_part(1, 500, IPC_PART_FIRST), SERVERS_TAKEN);
 	/* Half a table is none. */
 	assert_false(servers.known);
 	assert_int_equal(servers_find(&servers, span_of("srv1")), 0);
-	assert_int_equal(take_part(501, 1000, IPC_SERVERS_LAST), SERVERS_TAKEN);
+	assert_int_equal(take_part(501, 1000, IPC_PART_LAST), SERVERS_TAKEN);
 	assert_true(servers.known);
 	for (uint32_t i = 1; i <= 1000; i++) {
 		char token[16];
@@ -61,8 +61,8 @@ test_servers(void **state)
 	assert_int_equal(servers_find(&servers, span_of("srv1001")), 0);
 	assert_int_equal(servers_find(&servers, span_of("")), 0);
 	/* A new table replaces the old one whole. */
-	assert_int_equal(take_part(7, 7, IPC_SERVERS_FIRST | IPC_SERVERS_LAST),
-	    SERVERS_TAKEN);
+	assert_int_equal(
+	    take_part(7, 7, IPC_PART_FIRST | IPC_PART_LAST), SERVERS_TAKEN);
 	assert_int_equal(servers_find(&servers, span_of("srv7")), 7);
 	assert_int_equal(servers_find(&servers, span_of("srv8")), 0);
 	servers_clear(&servers);
@@ -79,11 +79,10 @@ test_too_many_servers(void **state)
 	servers_init(&servers, &key);
 	for (; n + step < most; n += step)
 		assert_int_equal(
-		    take_part(n + 1, n + step, n == 0 ? IPC_SERVERS_FIRST : 0),
+		    take_part(n + 1, n + step, n == 0 ? IPC_PART_FIRST : 0),
 		    SERVERS_TAKEN);
 	assert_int_equal(take_part(n + 1, most + 1, 0), SERVERS_TOO_MANY);
-	assert_int_equal(
-	    take_part(n + 1, most, IPC_SERVERS_LAST), SERVERS_TAKEN);
+	assert_int_equal(take_part(n + 1, most, IPC_PART_LAST), SERVERS_TAKEN);
 	assert_int_equal(servers_find(&servers, span_of("srv200001")), most);
 	servers_clear(&servers);
 }
