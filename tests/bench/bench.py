@@ -3,10 +3,10 @@
 
 usage: bench.py TRACKER [--seconds N] [--rounds N] [--only http|https]
 
-Both servers run at the same time on the same cores; the rounds alternate
-between them, and the median of the rounds is shown. nginx serves empty_gif
-and `return 307` with a buffered access log, because the tracker records too.
-Ratios count; absolute figures depend on the machine.
+Both servers run at the same time on the same cores; short rounds alternate
+between them, each with new connections, and their median is shown. nginx
+serves empty_gif and `return 307` with a buffered access log, because the
+tracker records too. Ratios count; absolute figures depend on the machine.
 """
 
 import argparse
@@ -248,8 +248,8 @@ def bench_http(args, binary, work, shm, nginx, started):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("tracker")
-    parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--only", choices=("http", "https"))
     args = parser.parse_args()
     binary = os.path.abspath(args.tracker)
