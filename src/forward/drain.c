@@ -146,10 +146,9 @@ settle_rows(struct forwarder *f, const struct group *g,
 	struct ipc_settle with_row = {.outcome = (uint8_t)outcome};
 	struct ipc_settle unmatched = {.outcome = IPC_OUTCOME_UNMATCHED};
 
-	return tell_settled(f, &with_row, g, true, e) != 0 ||
-		       tell_settled(f, &unmatched, g, false, e) != 0
-		   ? -1
-		   : 0;
+	if (tell_settled(f, &with_row, g, true, e) != 0)
+		return -1;
+	return tell_settled(f, &unmatched, g, false, e);
 }
 
 static int
@@ -266,8 +265,8 @@ write_group(struct forwarder *f, struct group *g, struct err *e)
 	return OUTCOME_STOP;
 }
 
-/* Events that the ledger knows, because SETTLE was cut off, or a backup has them
- * again: only to be counted. */
+/* Events that the ledger knows, because the answer to COMMIT or SETTLE was cut
+ * off: only to be counted. */
 static enum outcome
 settle_known(struct forwarder *f, struct group *g, struct err *e)
 {

@@ -137,12 +137,6 @@ check_settle(const struct store *s, const struct ipc_settle *settle)
 static enum database_result
 settle_rows(struct store *s, const struct ipc_settle *settle, struct err *e)
 {
-	static const enum spool_outcome outcomes[] = {
-	    [IPC_OUTCOME_WRITTEN] = SPOOL_WRITTEN,
-	    [IPC_OUTCOME_UNMATCHED] = SPOOL_UNMATCHED,
-	    [IPC_OUTCOME_ASIDE] = SPOOL_ASIDE,
-	    [IPC_OUTCOME_DUPLICATE] = SPOOL_DUPLICATE,
-	};
 	struct spool_aside aside = {.reason = settle->reason,
 	    .retry = settle->retry != IPC_RETRY_NEVER,
 	    .row_written = settle->retry == IPC_RETRY_HOOKS,
@@ -156,7 +150,7 @@ settle_rows(struct store *s, const struct ipc_settle *settle, struct err *e)
 	for (size_t i = 0; r == DATABASE_OK && i < settle->rows.count; i++) {
 		ipc_next(&c, &ipc_settle_row_record, &row);
 		r = spool_settle(&s->spool, row.seq, row.n,
-		    outcomes[settle->outcome], &aside, e);
+		    (enum ipc_outcome)settle->outcome, &aside, e);
 	}
 	if (r == DATABASE_OK)
 		r = spool_commit(&s->spool, e);

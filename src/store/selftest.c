@@ -118,13 +118,13 @@ remove_events(struct store *s)
 		return;
 	/* One that the forwarder settled is passed over. */
 	for (size_t i = 0; r == DATABASE_OK && i < t->n_again; i++)
-		r = spool_settle(
-		    &s->spool, t->again[i], 1, SPOOL_UNMATCHED, &none, &e);
+		r = spool_settle(&s->spool, t->again[i], 1,
+		    IPC_OUTCOME_UNMATCHED, &none, &e);
 	for (size_t i = 0; r == DATABASE_OK && i < ROWS; i++)
 		if (t->rows[i].seq != 0 &&
 		    t->rows[i].outcome == IPC_SELFTEST_NOTHING)
 			r = spool_settle(&s->spool, t->rows[i].seq, 1,
-			    SPOOL_UNMATCHED, &none, &e);
+			    IPC_OUTCOME_UNMATCHED, &none, &e);
 	if (r == DATABASE_OK)
 		r = spool_commit(&s->spool, &e);
 	if (r != DATABASE_OK) {

@@ -186,14 +186,7 @@ struct span spool_server_of(struct span servers, uint32_t id);
 enum database_result spool_expire(struct spool *s, int64_t before_us,
     unsigned int most, uint64_t *n, bool *more, struct err *e);
 
-enum spool_outcome {
-	SPOOL_WRITTEN = 1,
-	SPOOL_UNMATCHED,
-	SPOOL_ASIDE,
-	SPOOL_DUPLICATE,
-};
-
-/* Why events are set aside, for SPOOL_ASIDE. */
+/* Why events are set aside, for IPC_OUTCOME_ASIDE. */
 struct spool_aside {
 	struct span reason;
 	bool retry;	  /* they may be written later; see spool_retry */
@@ -206,7 +199,7 @@ struct spool_aside {
  * passed over: a settlement may come twice.
  */
 enum database_result spool_settle(struct spool *s, uint64_t seq, uint64_t n,
-    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e);
+    enum ipc_outcome outcome, const struct spool_aside *aside, struct err *e);
 
 /* Puts at most `most` events of a server that were set aside for a retry back
  * to the end of the queue, with new sequence numbers. */

@@ -177,14 +177,14 @@ put_aside(struct spool *s, const struct settling *b, uint64_t index,
 /* --- settling ---------------------------------------------------------- */
 
 static void
-count_outcome(struct spool *s, enum spool_outcome outcome)
+count_outcome(struct spool *s, enum ipc_outcome outcome)
 {
 	s->now.pending--;
-	if (outcome == SPOOL_WRITTEN)
+	if (outcome == IPC_OUTCOME_WRITTEN)
 		s->now.written++;
-	else if (outcome == SPOOL_UNMATCHED)
+	else if (outcome == IPC_OUTCOME_UNMATCHED)
 		s->now.unmatched++;
-	else if (outcome == SPOOL_DUPLICATE)
+	else if (outcome == IPC_OUTCOME_DUPLICATE)
 		s->now.duplicates++;
 	else
 		s->now.set_aside++;
@@ -192,14 +192,14 @@ count_outcome(struct spool *s, enum spool_outcome outcome)
 
 static enum database_result
 settle_in_batch(struct spool *s, struct settling *b, uint64_t from, uint64_t n,
-    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e)
+    enum ipc_outcome outcome, const struct spool_aside *aside, struct err *e)
 {
 	enum database_result r = DATABASE_OK;
 
 	for (uint64_t i = from; r == DATABASE_OK && i < from + n; i++) {
 		if (has_bit(b->bits, i))
 			continue;
-		if (outcome == SPOOL_ASIDE)
+		if (outcome == IPC_OUTCOME_ASIDE)
 			r = put_aside(s, b, i, aside, e);
 		if (r != DATABASE_OK)
 			break;
@@ -212,7 +212,7 @@ settle_in_batch(struct spool *s, struct settling *b, uint64_t from, uint64_t n,
 
 enum database_result
 spool_settle(struct spool *s, uint64_t seq, uint64_t n,
-    enum spool_outcome outcome, const struct spool_aside *aside, struct err *e)
+    enum ipc_outcome outcome, const struct spool_aside *aside, struct err *e)
 {
 	enum database_result r = DATABASE_OK;
 	struct settling b;

@@ -42,13 +42,10 @@ is_https(const struct web *w, size_t listener)
 	return listener + w->settings.n_https >= w->settings.n_listeners;
 }
 
-static void on_listener(struct loop_watch *watch, uint32_t events);
-
 /* Exclusive: one new connection wakes one worker. */
 static void
-watch_listener(struct web *w, struct loop_watch *l, int fd)
+watch_listener(struct web *w, struct loop_watch *l)
 {
-	*l = (struct loop_watch){fd, on_listener};
 	if (loop_add(&w->loop, l, EPOLLIN | EPOLLEXCLUSIVE) != 0)
 		log_err("listen error=\"cannot watch a listener\"");
 }
@@ -63,7 +60,8 @@ static void
 end_turn(struct web *w, struct loop_watch *l)
 {
 	w->n_taken = 0;
-	watch_listener(w, l, loop_remove(&w->loop, l));
+	l->fd = loop_remove(&w->loop, l);
+	watch_listener(w, l);
 	(void)sched_yield();
 }
 
@@ -95,7 +93,8 @@ poll_listeners(struct web *w, bool https, bool on)
 			(void)loop_remove(&w->loop, l);
 			continue;
 		}
-		watch_listener(w, l, fd);
+		*l = (struct loop_watch){fd, on_listener};
+		watch_listener(w, l);
 	}
 }
 

@@ -424,8 +424,8 @@ def test_logrotate(make_tracker, with_systemd):
         subprocess.run(
             ["logrotate", "--force", "--state", t.directory / "state", conf],
             check=True, timeout=60)
-        wait_for(lambda i=i: len(re.findall("reopen access_file=", t.log()))
-                 == i + 1, "the file to be another one")
+        wait_for(lambda i=i: t.log().count("reopen access_file=") == i + 1,
+                 "the file to be another one")
         t.get(f"/after/{i}")
         wait_line(t.access, f"/after/{i}")
     # The first one is compressed by now, and nothing was lost.

@@ -14,6 +14,7 @@ import pytest
 from conftest import free_port, wait_for
 
 OPEN = "/img/ctqu6f/m"
+HELLO = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def start(make_tracker, clients):
@@ -239,7 +240,7 @@ def test_connections_per_address(make_tracker):
     try:
         for _ in range(10):
             c = t.connect(source="127.0.0.5")
-            c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            c.send(HELLO)
             assert c.reply().status == 200
             held.append(c)
         for _ in range(3):
@@ -252,7 +253,7 @@ def test_connections_per_address(make_tracker):
 
         def again():
             with t.connect(source="127.0.0.5") as c:
-                c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                c.send(HELLO)
                 return c.reply() is not None
 
         wait_for(again, "room for one more")
@@ -279,7 +280,7 @@ def test_workers_take_turns(make_tracker):
     try:
         for _ in range(40):
             held.append(t.connect())
-            held[-1].send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            held[-1].send(HELLO)
             assert held[-1].reply().status == 200
         taken = [n - b for n, b in zip(open_files(), before)]
         assert min(taken) >= 12, taken
@@ -295,7 +296,7 @@ def test_connections_in_all(make_tracker):
     try:
         for _ in range(60):
             c = t.connect()
-            c.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            c.send(HELLO)
             assert c.reply().status == 200
             held.append(c)
     finally:
@@ -305,9 +306,6 @@ def test_connections_in_all(make_tracker):
         lambda: t.status()["counters"]["connections_recycled_total"] >= 40,
         "the count",
     )
-
-
-HELLO = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize("said", [b"", HELLO[:9], HELLO])
@@ -444,7 +442,7 @@ def test_a_slow_reader_of_many_replies(tracker):
         c.sock.setblocking(False)
         try:
             for _ in range(20000):
-                c.sock.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                c.sock.send(HELLO)
         except BlockingIOError:
             pass
         assert tracker.get(OPEN).status == 200

@@ -242,7 +242,7 @@ test_a_rollback_keeps_what_was_lost(void **state)
 }
 
 static void
-settle(uint64_t seq, uint64_t n, enum spool_outcome outcome, const char *reason)
+settle(uint64_t seq, uint64_t n, enum ipc_outcome outcome, const char *reason)
 {
 	struct spool_aside aside = {
 	    .reason = span_of(reason), .retry = reason[0] != '!', .at_us = 9};
@@ -341,7 +341,7 @@ test_expire_what_is_left(void **state)
 	(void)state;
 	reopen();
 	put_and_commit(1, "a b c d");
-	settle(2, 2, SPOOL_UNMATCHED, "");
+	settle(2, 2, IPC_OUTCOME_UNMATCHED, "");
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(
 	    spool_expire(&spool, 4, 2, &gone, &more, &e), DATABASE_OK);
@@ -429,19 +429,19 @@ test_settle(void **state)
 	put_and_commit(1, "a b c d e f g h i j");
 	put_and_commit(2, "k l");
 	put_and_commit(3, "m n");
-	settle(2, 1, SPOOL_WRITTEN, "");
-	settle(9, 3, SPOOL_UNMATCHED, "");
+	settle(2, 1, IPC_OUTCOME_WRITTEN, "");
+	settle(9, 3, IPC_OUTCOME_UNMATCHED, "");
 	reopen();
 	assert_string_equal(
 	    rows(0, 99), "1:a 3:c 4:d 5:e 6:f 7:g 8:h 12:l 13:m 14:n ");
 	assert_int_equal(count_rows("settled"), 2);
 	/* Twice, over several batches, and beyond the end. */
-	settle(1, 12, SPOOL_WRITTEN, "");
+	settle(1, 12, IPC_OUTCOME_WRITTEN, "");
 	assert_int_equal(count_rows("batch"), 1);
 	assert_int_equal(count_rows("settled"), 0);
-	settle(1, 13, SPOOL_UNMATCHED, "");
-	settle(14, 5, SPOOL_DUPLICATE, "");
-	settle(100, 2, SPOOL_WRITTEN, "");
+	settle(1, 13, IPC_OUTCOME_UNMATCHED, "");
+	settle(14, 5, IPC_OUTCOME_DUPLICATE, "");
+	settle(100, 2, IPC_OUTCOME_WRITTEN, "");
 	assert_string_equal(rows(0, 99), "");
 	assert_int_equal(count_rows("batch"), 0);
 	reopen();
@@ -493,7 +493,7 @@ test_a_spool_without_the_index(void **state)
 	reopen();
 	assert_true(has_index());
 	put_and_commit(1, "a b c d");
-	settle(1, 3, SPOOL_ASIDE, "gone");
+	settle(1, 3, IPC_OUTCOME_ASIDE, "gone");
 	assert_int_equal(
 	    database_run(&spool.db, "test", drop, &e), DATABASE_OK);
 	reopen();
@@ -539,9 +539,9 @@ test_servers_set_aside(void **state)
 	reopen();
 	assert_string_equal(aside_servers(0), "");
 	put_and_commit(1, "a b c d");
-	settle(1, 1, SPOOL_ASIDE, "!never");
-	settle(2, 1, SPOOL_ASIDE, "gone");
-	settle(3, 1, SPOOL_ASIDE, "gone");
+	settle(1, 1, IPC_OUTCOME_ASIDE, "!never");
+	settle(2, 1, IPC_OUTCOME_ASIDE, "gone");
+	settle(3, 1, IPC_OUTCOME_ASIDE, "gone");
 	assert_string_equal(aside_servers(0), "3 4 ");
 	assert_string_equal(aside_servers(3), "4 ");
 	assert_string_equal(aside_servers(UINT32_MAX), "");
@@ -566,9 +566,9 @@ test_set_aside(void **state)
 	reopen();
 	/* Servers 3 and 4 take turns. */
 	put_and_commit(1, "a b c d e f");
-	settle(1, 1, SPOOL_ASIDE, "gone");
-	settle(3, 2, SPOOL_ASIDE, "gone");
-	settle(5, 1, SPOOL_ASIDE, "!never");
+	settle(1, 1, IPC_OUTCOME_ASIDE, "gone");
+	settle(3, 2, IPC_OUTCOME_ASIDE, "gone");
+	settle(5, 1, IPC_OUTCOME_ASIDE, "!never");
 	reopen();
 	assert_string_equal(rows(0, 99), "2:b 6:f ");
 	assert_string_equal(aside(), "3:1:0:!never 3:2:1:gone 4:1:1:gone ");
@@ -604,7 +604,7 @@ test_damaged_batch(void **state)
 	assert_string_equal(text, "");
 	assert_int_equal(spool_begin(&spool, &e), DATABASE_OK);
 	assert_int_equal(
-	    spool_settle(&spool, 1, 1, SPOOL_ASIDE,
+	    spool_settle(&spool, 1, 1, IPC_OUTCOME_ASIDE,
 		&(struct spool_aside){.reason = span_of("x"), .retry = true},
 		&e),
 	    DATABASE_DAMAGED);
@@ -618,9 +618,9 @@ test_settle_over_gaps(void **state)
 	reopen();
 	for (int i = 0; i < 5; i++)
 		put_and_commit(1, "a b c");
-	settle(1, 3, SPOOL_WRITTEN, "");
-	settle(7, 3, SPOOL_WRITTEN, "");
-	settle(1, UINT64_C(1) << 40, SPOOL_UNMATCHED, "");
+	settle(1, 3, IPC_OUTCOME_WRITTEN, "");
+	settle(7, 3, IPC_OUTCOME_WRITTEN, "");
+	settle(1, UINT64_C(1) << 40, IPC_OUTCOME_UNMATCHED, "");
 	assert_string_equal(rows(0, 20), "");
 	assert_int_equal(spool.now.written, 6);
 	assert_int_equal(spool.now.unmatched, 9);
@@ -642,7 +642,7 @@ test_modes(void **state)
 	    spool_open(&spool, IPC_MODE_MYSQL, &e), DATABASE_OTHER_MODE);
 	assert_non_null(strstr(e.text, "1 events of [postal] mode = stand"));
 	reopen();
-	settle(1, 1, SPOOL_WRITTEN, "");
+	settle(1, 1, IPC_OUTCOME_WRITTEN, "");
 	spool_close(&spool);
 	memset(&spool, 0, sizeof(spool));
 	/* An empty one may change, and remembers it with its next commit. */
